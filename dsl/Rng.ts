@@ -44,7 +44,7 @@ const keyed = (k0: number, k1: number): Rng => {
     fork,
     normal: (index) => {
       const [a, b, c, d] = words(index)
-      const radius = ((a >>> 5) * 67108864 + (b >>> 6) + 1) / 9007199254740993
+      const radius = ((a >>> 5) * 67108864 + (b >>> 6) + 1) / 9007199254740992
       const angle = ((c >>> 5) * 67108864 + (d >>> 6)) / 9007199254740992
       return Math.sqrt(-2 * Math.log(radius)) * Math.cos(2 * Math.PI * angle)
     },

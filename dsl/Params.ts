@@ -1,0 +1,19 @@
+/** Parameter schemas that stages and components share: bounded numbers with their defaults. */
+import { Effect, Schema } from "effect"
+
+/** Gives a parameter a default, both where it is constructed in code and where it is decoded from JSON. */
+export const withDefault =
+  <S extends Schema.Top & Schema.WithoutConstructorDefault>(fallback: NoInfer<S["Type"]>) =>
+  (schema: S): Schema.withConstructorDefault<Schema.withDecodingDefaultType<S>> =>
+    Schema.withConstructorDefault(Effect.succeed(fallback) as Effect.Effect<never>)(
+      Schema.withDecodingDefaultType(Effect.succeed(fallback))(schema)
+    ) as never
+
+export const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
+export const NonNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+export const Probability = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+export const Index = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+/** A text that may become part of a path or of an identifier: letters, digits, `.`, `_`, `-`, not starting with a dot. */
+export const Name = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/))

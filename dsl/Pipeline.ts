@@ -1,0 +1,197 @@
+/**
+ * A pipeline: a named, parametrised function to a record of nodes, with the paper it reproduces and the checks that the
+ * paper's claim turns into. Building one runs nothing.
+ */
+import { Effect, Schema } from "effect"
+import type * as Check from "./Check.ts"
+import { ComponentInvalid } from "./Component.ts"
+import * as Graph from "./Graph.ts"
+import type * as Json from "./Json.ts"
+import * as Node from "./Node.ts"
+import { Name, withDefault } from "./Params.ts"
+import { StageMisused } from "./Stage.ts"
+
+export const TypeId = "~prefline/dsl/Pipeline"
+
+export type Outputs = Readonly<Record<string, Node.Any>>
+
+export interface Paper {
+  readonly title: string
+  readonly arxiv: string
+}
+
+/** A pipeline cannot be built with these parameters: which part is wrong and why. */
+export class PipelineInvalid extends Schema.TaggedError<PipelineInvalid>()("PipelineInvalid", {
+  pipeline: Schema.String,
+  problem: Schema.String
+}) {
+  override get message() {
+    return `pipeline ${this.pipeline}: ${this.problem}`
+  }
+}
+
+/** Every pipeline's seed: all its random streams derive from it. */
+const seedField = {
+  seed: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 2 ** 31 - 1 })).pipe(withDefault(0))
+}
+
+type WithSeed<P extends Schema.Struct.Fields> = Omit<P, "seed"> & typeof seedField
+
+export interface Pipeline<P extends Schema.Struct.Fields = any, O extends Outputs = any> {
+  readonly [TypeId]: typeof TypeId
+  readonly name: string
+  readonly description: string
+  readonly paper: Paper | undefined
+  readonly claim: string | undefined
+  readonly params: Schema.Struct<WithSeed<P>>
+  readonly checks: ReadonlyArray<Check.Check<O>>
+  /** The outputs for decoded parameters. Throws what a misused stage throws; `build` turns that into a typed error. */
+  readonly outputs: (params: Schema.Struct.MakeIn<WithSeed<P>>) => O
+}
+
+/** All that the pipeline can fail with, and all that it needs. */
+export type Error<X> = X extends Pipeline<any, infer O> ? Node.Error<O[keyof O]> : never
+export type Services<X> = X extends Pipeline<any, infer O> ? Node.Services<O[keyof O]> : never
+
+export const isPipeline = (u: unknown): u is Pipeline => typeof u === "object" && u !== null && TypeId in u
+
+export const make = <const P extends Schema.Struct.Fields, O extends Outputs>(
+  name: string,
+  about: {
+    readonly description: string
+    readonly paper?: Paper
+    readonly claim?: string
+    readonly params: P
+    readonly checks?: ReadonlyArray<Check.Check<NoInfer<O>>>
+  },
+  build: (params: Schema.Struct.Type<WithSeed<P>>) => O
+): Pipeline<P, O> => {
+  if (!Schema.is(Name)(name))
+    throw new PipelineInvalid({
+      pipeline: JSON.stringify(name),
+      problem: "is no name (letters, digits, '.', '_', '-')"
+    })
+  const params = Schema.Struct({ ...about.params, ...seedField }) as Schema.Struct<any>
+  return {
+    [TypeId]: TypeId,
+    name,
+    description: about.description,
+    paper: about.paper,
+    claim: about.claim,
+    params,
+    checks: about.checks ?? [],
+    outputs: (input) => {
+      const decoded = params.make(input as never) as Schema.Struct.Type<WithSeed<P>> & { readonly seed: number }
+      return Node.within({ seed: decoded.seed, rounds: [] }, () => build(decoded))
+    }
+  }
+}
+
+/** A pipeline with its parameters filled in, as the executor takes it. */
+export interface Built<out E = unknown, out R = unknown> {
+  readonly pipeline: string
+  readonly params: Json.JsonObject
+  readonly graph: Graph.Graph
+  readonly "~E"?: E
+  readonly "~R"?: R
+}
+
+/** Decodes JSON parameters (defaults apply, unknown names are refused) and lays out the graph. */
+export const build = <X extends Pipeline>(
+  pipeline: X,
+  params: Readonly<Record<string, unknown>> = {}
+): Effect.Effect<Built<Error<X>, Services<X>>, PipelineInvalid> => {
+  const codec = Schema.toCodecJson(pipeline.params as Schema.Struct<any>) as unknown as Schema.Codec<
+    any,
+    Json.JsonObject
+  >
+  const invalid = (cause: unknown) =>
+    new PipelineInvalid({ pipeline: pipeline.name, problem: cause instanceof Error ? cause.message : String(cause) })
+  return Effect.gen(function* () {
+    const known = Object.keys(pipeline.params.fields)
+    const unknown = Object.keys(params).filter((name) => !known.includes(name))
+    if (unknown.length > 0)
+      return yield* Effect.fail(invalid(`unknown parameter ${unknown.join(", ")}; known: ${known.join(", ")}`))
+    const decoded = yield* Schema.decodeUnknownEffect(codec)(params).pipe(Effect.mapError(invalid))
+    const encoded = yield* Schema.encodeUnknownEffect(codec)(decoded).pipe(Effect.mapError(invalid))
+    const outputs = yield* Effect.suspend(() => {
+      try {
+        return Effect.succeed(pipeline.outputs(decoded))
+      } catch (cause) {
+        if (cause instanceof StageMisused || cause instanceof ComponentInvalid || Schema.isSchemaError(cause))
+          return Effect.fail(invalid(cause))
+        throw cause
+      }
+    })
+    return { pipeline: pipeline.name, params: encoded as Json.JsonObject, graph: Graph.fromOutputs(outputs) }
+  })
+}
+
+/**
+ * Unrolls a loop into the graph: `rounds` applications of `step`, each with its own nodes and random streams.
+ * `step` gets the state (nodes, or anything made of nodes) and the round, counted from 0.
+ */
+export const iterate = <S>(rounds: number, initial: S, step: (state: S, round: number) => S): S => {
+  if (!Number.isInteger(rounds) || rounds < 0)
+    throw new StageMisused({ stage: "iterate", problem: `rounds must be a whole number of at least 0, got ${rounds}` })
+  let state = initial
+  for (let round = 0; round < rounds; round++) {
+    state = Node.within({ rounds: [...Node.currentBuilding().rounds, round] }, () => step(state, round))
+  }
+  return state
+}
+
+/** The seeds 0, 1, … count - 1. */
+export const Seeds = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, seed) => seed)
+
+/** Lists of values for some of a pipeline's parameters. */
+export type Grid<P extends Schema.Struct.Fields> = {
+  readonly [K in keyof Schema.Struct.MakeIn<WithSeed<P>>]?: ReadonlyArray<Schema.Struct.MakeIn<WithSeed<P>>[K]>
+}
+
+/** One setting of a sweep: its parameter values and the prefix of its outputs' names. */
+export interface Setting {
+  readonly params: Readonly<Record<string, unknown>>
+  readonly name: string
+}
+
+/** All combinations of a grid, the last name varying fastest. */
+export const settings = (grid: Readonly<Record<string, ReadonlyArray<unknown> | undefined>>): ReadonlyArray<Setting> =>
+  Object.entries(grid)
+    .reduce<ReadonlyArray<ReadonlyArray<readonly [string, unknown]>>>(
+      (all, [name, values]) =>
+        all.flatMap((chosen) => (values ?? []).map((value) => [...chosen, [name, value] as const])),
+      [[]]
+    )
+    .map((chosen) => ({
+      params: Object.fromEntries(chosen),
+      name: chosen.map(([name, value]) => `${name}=${settingText(value)}`).join(",")
+    }))
+
+const settingText = (value: unknown) =>
+  typeof value === "object" && value !== null && "name" in value ? String(value.name) : String(value)
+
+/**
+ * One graph over every combination of the listed values; nodes that do not depend on a swept parameter appear once.
+ * The outputs are named `<output>[<setting>]`, e.g. `report[beta=0.1,seed=0]`. The remaining parameters stay free.
+ */
+export const sweep = <P extends Schema.Struct.Fields, O extends Outputs>(
+  grid: Grid<NoInfer<P>>,
+  pipeline: Pipeline<P, O>
+): Pipeline<P, Readonly<Record<string, O[keyof O]>>> => ({
+  [TypeId]: TypeId,
+  name: pipeline.name,
+  description: pipeline.description,
+  paper: pipeline.paper,
+  claim: pipeline.claim,
+  params: pipeline.params,
+  checks: [],
+  outputs: (params) =>
+    Object.fromEntries(
+      settings(grid as never).flatMap((setting) =>
+        Object.entries(pipeline.outputs({ ...(params as object), ...setting.params } as never)).map(
+          ([name, node]) => [`${name}[${setting.name}]`, node as O[keyof O]] as const
+        )
+      )
+    )
+})

@@ -5,6 +5,7 @@
 import { Effect, Schema, SchemaIssue, SchemaTransformation } from "effect"
 import type * as Json from "./Json.ts"
 import type * as Law from "./Law.ts"
+import { makeUnsafe } from "./Params.ts"
 
 export const TypeId = "~prefline/dsl/Component"
 
@@ -85,6 +86,7 @@ export interface Kind<Name extends string, Implementation> {
 export interface ComponentSchema<out T> extends Schema.Codec<T, Json.Json> {
   readonly "~type.make.in": T
   readonly "~type.make": T
+  readonly "~type.constructor.default": "no-default"
 }
 
 const registry = new Map<string, AnyDefinition>()
@@ -155,7 +157,7 @@ const define = (
           throw new Error(
             `unknown parameter ${unknown.join(", ")}; known: ${Object.keys(definition.params).join(", ")}`
           )
-        return instance(params.make(input as never))
+        return instance(makeUnsafe(params, input))
       } catch (cause) {
         throw fail(cause)
       }

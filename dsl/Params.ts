@@ -1,5 +1,5 @@
 /** Parameter schemas that stages and components share: bounded numbers with their defaults. */
-import { Effect, Schema } from "effect"
+import { Cause, Effect, Exit, Schema } from "effect"
 
 /** Gives a parameter a default, both where it is constructed in code and where it is decoded from JSON. */
 export const withDefault =
@@ -17,3 +17,12 @@ export const Index = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** A text that may become part of a path or of an identifier: letters, digits, `.`, `_`, `-`, not starting with a dot. */
 export const Name = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/))
+
+/** The value of a struct's constructor, defaults filled in; throws a `SchemaError` that names the field. */
+export const makeUnsafe = (schema: Schema.Struct<any>, input: object): any => {
+  const exit = Effect.runSyncExit(
+    Effect.mapError(schema.makeEffect(input as never), (issue) => new Schema.SchemaError(issue))
+  )
+  if (Exit.isSuccess(exit)) return exit.value
+  throw Cause.squash(exit.cause)
+}

@@ -8,7 +8,7 @@ import { ComponentInvalid } from "./Component.ts"
 import * as Graph from "./Graph.ts"
 import type * as Json from "./Json.ts"
 import * as Node from "./Node.ts"
-import { Name, withDefault } from "./Params.ts"
+import { makeUnsafe, Name, withDefault } from "./Params.ts"
 import { StageMisused } from "./Stage.ts"
 
 export const TypeId = "~prefline/dsl/Pipeline"
@@ -81,7 +81,7 @@ export const make = <const P extends Schema.Struct.Fields, O extends Outputs>(
     params,
     checks: about.checks ?? [],
     outputs: (input) => {
-      const decoded = params.make(input as never) as Schema.Struct.Type<WithSeed<P>> & { readonly seed: number }
+      const decoded = makeUnsafe(params, input) as Schema.Struct.Type<WithSeed<P>> & { readonly seed: number }
       return Node.within({ seed: decoded.seed, rounds: [] }, () => build(decoded))
     }
   }

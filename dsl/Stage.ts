@@ -3,13 +3,13 @@
  * `Stage.make` returns the constructor that authors use in pipelines: `stage(config)` is a function from the input
  * node to the output node, or, for a stage without piped input, the node itself.
  */
-import { type Arbitrary, type Duration, Effect, Exit, type Schedule, Schema, type Stream } from "effect"
+import { type Arbitrary, type Duration, type Effect, type Schedule, Schema, type Stream } from "effect"
 import type * as Artifact from "./Artifact.ts"
 import * as Component from "./Component.ts"
 import type * as Json from "./Json.ts"
 import type * as Law from "./Law.ts"
 import * as Node from "./Node.ts"
-import { Name } from "./Params.ts"
+import { makeUnsafe, Name } from "./Params.ts"
 import type * as Partial from "./Partial.ts"
 import type * as Rng from "./Rng.ts"
 
@@ -234,7 +234,7 @@ const prepare = (stage: Any, config: Readonly<Record<string, unknown>>) => {
     if (!("optional" in wanted) && further[name] === undefined)
       throw misused(stage, `the input ${name} (${wanted.name}) is missing`)
   }
-  const params = validated(stage, () => stage.params.make(given as never))
+  const params = validated(stage, () => makeUnsafe(stage.params, given))
   const encodedParams = validated(stage, () =>
     Schema.encodeUnknownSync(Schema.toCodecJson(stage.params) as never)(params)
   ) as Json.JsonObject
@@ -278,10 +278,11 @@ const checkInput = (stage: Any, name: string, wanted: Artifact.Any, given: unkno
 }
 
 const validated = <A>(stage: Any, validate: () => A): A => {
-  const exit = Effect.runSyncExit(Effect.try({ try: validate, catch: (cause) => cause }))
-  if (Exit.isSuccess(exit)) return exit.value
-  const cause = exit.cause.reasons[0] as { readonly error?: unknown } | undefined
-  throw misused(stage, cause?.error instanceof Error ? cause.error.message : String(cause?.error))
+  try {
+    return validate()
+  } catch (cause) {
+    throw misused(stage, cause instanceof Error ? cause.message : String(cause))
+  }
 }
 
 /** Every component inside decoded parameters, components inside components included. */

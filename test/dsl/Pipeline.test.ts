@@ -1,0 +1,201 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema, Stream } from "effect"
+import * as Artifact from "../../dsl/Artifact.ts"
+import * as Component from "../../dsl/Component.ts"
+import * as Graph from "../../dsl/Graph.ts"
+import type * as Node from "../../dsl/Node.ts"
+import { Positive, withDefault } from "../../dsl/Params.ts"
+import * as Pipeline from "../../dsl/Pipeline.ts"
+import * as Stage from "../../dsl/Stage.ts"
+
+const module = import.meta.url
+const Numbers = Artifact.records("numbers", Schema.Finite)
+const Scale = Component.kind<(x: number) => number>()("scale")
+const times = Scale.define("times", {
+  module,
+  description: "Multiplies",
+  params: { factor: Positive.pipe(withDefault(2)) },
+  make:
+    ({ factor }) =>
+    (x) =>
+      factor * x
+})
+const count = Stage.make({
+  name: "count",
+  description: "0, 1, …",
+  module,
+  params: { to: Schema.Int.pipe(withDefault(3)) },
+  output: Numbers,
+  run: ({ params }) => Stream.range(0, params.to - 1)
+})
+const scale = Stage.make({
+  name: "scale",
+  description: "Scales",
+  module,
+  params: { by: Scale.schema.pipe(withDefault(times())) },
+  input: Numbers,
+  output: Numbers,
+  run: ({ input, params }) => Stream.map(input.stream, params.by.implementation)
+})
+const shuffle = Stage.make({
+  name: "shuffle",
+  description: "Adds noise",
+  module,
+  params: {},
+  input: Numbers,
+  inputs: { other: Stage.optional(Numbers) },
+  output: Numbers,
+  random: true,
+  run: ({ input, rng }) => Stream.map(Stream.zipWithIndex(input.stream), ([x, i]) => x + rng.uniform(i))
+})
+
+const demo = Pipeline.make(
+  "demo",
+  { description: "", params: { to: Schema.Int.pipe(withDefault(3)), factor: Positive.pipe(withDefault(2)) } },
+  ({ factor, to }) => {
+    const numbers = count({ to })
+    return { scaled: numbers.pipe(scale({ by: times({ factor }) })), noisy: numbers.pipe(shuffle()) }
+  }
+)
+
+const ids = (graph: Graph.Graph) => graph.nodes.map(({ id }) => id)
+const failure = (pipeline: Pipeline.Pipeline, params: Record<string, unknown>) =>
+  Effect.map(Effect.flip(Pipeline.build(pipeline, params)), ({ message }) => message)
+
+describe("Graph", () => {
+  it("holds structurally equal nodes once and gives distinct ones distinct ids", () => {
+    const graph = Graph.fromOutputs({
+      a: count({ to: 2 }).pipe(scale()),
+      b: count({ to: 2 }).pipe(scale({ by: times({ factor: 2 }) })),
+      c: count({ to: 3 }).pipe(scale())
+    })
+    assert.deepStrictEqual(ids(graph), ["count", "scale", "count-2", "scale-2"])
+    assert.deepStrictEqual(graph.outputs, { a: "scale", b: "scale", c: "scale-2" })
+    assert.deepStrictEqual(graph.byId.get("scale-2")!.inputs, { input: "count-2" })
+  })
+
+  it("finds what depends on a node", () => {
+    const numbers = count()
+    const noisy = numbers.pipe(shuffle({ other: numbers.pipe(scale()) }))
+    const graph = Graph.fromOutputs({ noisy, aside: count({ to: 9 }) })
+    assert.deepStrictEqual(Graph.dependants(graph, "scale"), ["shuffle"])
+    assert.deepStrictEqual(Graph.dependants(graph, "count"), ["scale", "shuffle"])
+  })
+
+  it("lays out a chain of ten thousand nodes", () => {
+    const last = Pipeline.iterate(10_000, count() as Node.Node<typeof Numbers, any, any>, (state) =>
+      state.pipe(shuffle())
+    )
+    assert.strictEqual(Graph.fromOutputs({ last }).nodes.length, 10_001)
+  })
+})
+
+describe("Pipeline", () => {
+  it.effect("builds from JSON, with defaults filled in", () =>
+    Effect.gen(function* () {
+      const built = yield* Pipeline.build(demo, { factor: 5 })
+      assert.deepStrictEqual(built.params, { to: 3, factor: 5, seed: 0 })
+      assert.deepStrictEqual(built.graph.byId.get("scale")!.node.encodedParams, {
+        by: { name: "times", params: { factor: 5 } }
+      })
+    })
+  )
+
+  it.effect("says which parameter is unknown, mistyped or out of range", () =>
+    Effect.gen(function* () {
+      assert.include(yield* failure(demo, { betta: 1 }), "unknown parameter betta; known: to, factor, seed")
+      assert.include(yield* failure(demo, { factor: "two" }), "factor")
+      assert.include(yield* failure(demo, { factor: -1 }), "factor")
+      assert.include(yield* failure(demo, { seed: 0.5 }), "seed")
+    })
+  )
+
+  it.effect("the seed reaches the nodes that draw, and no others", () =>
+    Effect.gen(function* () {
+      const { graph } = yield* Pipeline.build(demo, { seed: 4 })
+      assert.deepStrictEqual(graph.byId.get("shuffle")!.node.random, { seed: 4, stream: "shuffle" })
+      assert.isUndefined(graph.byId.get("scale")!.node.random)
+    })
+  )
+
+  it.effect("iterate: each round has its own nodes and random streams", () =>
+    Effect.gen(function* () {
+      const loop = Pipeline.make("loop", { description: "", params: {} }, () => ({
+        end: Pipeline.iterate(3, count() as Node.Node<typeof Numbers, any, any>, (state) => state.pipe(shuffle()))
+      }))
+      const { graph } = yield* Pipeline.build(loop)
+      assert.deepStrictEqual(ids(graph), ["count", "shuffle", "shuffle-2", "shuffle-3"])
+      const streams = graph.nodes.flatMap(({ node }) => (node.random === undefined ? [] : [node.random.stream]))
+      assert.deepStrictEqual(streams, ["shuffle/0", "shuffle/1", "shuffle/2"])
+    })
+  )
+
+  it.effect("sweep: one graph, in which what does not depend on the swept parameter appears once", () =>
+    Effect.gen(function* () {
+      const { graph } = yield* Pipeline.build(Pipeline.sweep({ factor: [1, 2, 3], seed: Pipeline.Seeds(2) }, demo))
+      const stages = graph.nodes.map(({ node }) => node.stage.name)
+      assert.strictEqual(stages.filter((name) => name === "count").length, 1)
+      assert.strictEqual(stages.filter((name) => name === "scale").length, 3)
+      assert.strictEqual(stages.filter((name) => name === "shuffle").length, 2)
+      assert.strictEqual(graph.outputs["scaled[factor=2,seed=0]"], graph.outputs["scaled[factor=2,seed=1]"])
+      assert.notStrictEqual(graph.outputs["noisy[factor=2,seed=0]"], graph.outputs["noisy[factor=2,seed=1]"])
+    })
+  )
+
+  it("refuses names that would be unsafe in a path", () => {
+    assert.throws(() => Pipeline.make("../up", { description: "", params: {} }, () => ({})), /is no name/)
+    assert.throws(() => count({ as: "a/b" }), /is no name/)
+    assert.throws(() => shuffle({ stream: "" }), /is no name/)
+  })
+})
+
+describe("Stage", () => {
+  it("names an unknown parameter, a missing or wrong input, in words", () => {
+    const loose = scale as unknown as (config: object) => (input: unknown) => unknown
+    assert.throws(() => loose({ buy: 1 }), /scale: unknown parameter "buy"; known: by/)
+    assert.throws(() => loose({})(undefined), /the input input must be a node that makes numbers/)
+    assert.throws(() => loose({ by: "times" }), /scale/)
+    assert.throws(() => (count as unknown as (config: object) => unknown)({ to: "3" }), /count.*to/s)
+  })
+
+  it("refuses parameters named like its inputs", () => {
+    const define = () =>
+      Stage.make({
+        name: "bad",
+        description: "",
+        module,
+        params: { as: Schema.Int },
+        output: Numbers,
+        run: () => Stream.empty
+      })
+    assert.throws(define, /reserved word/)
+  })
+})
+
+describe("Component", () => {
+  it("is its kind, name and parameters as data, and its implementation by name", () => {
+    const twice = times({ factor: 2 })
+    assert.deepStrictEqual([twice.kind, twice.name, twice.params], ["scale", "times", { factor: 2 }])
+    assert.strictEqual(twice.implementation(4), 8)
+  })
+
+  it.effect("decodes from JSON, or from its bare name where every parameter has a default", () =>
+    Effect.gen(function* () {
+      const decode = Schema.decodeUnknownEffect(Schema.toCodecJson(Scale.schema) as typeof Scale.schema)
+      assert.deepStrictEqual((yield* decode({ name: "times", params: { factor: 7 } })).params, { factor: 7 })
+      assert.deepStrictEqual((yield* decode("times")).params, { factor: 2 })
+      assert.include((yield* Effect.flip(decode("divide"))).message, 'scale "divide": is not known; known: times')
+      assert.include((yield* Effect.flip(decode({ name: "times", params: { factor: 0 } }))).message, "factor")
+    })
+  )
+
+  it("refuses unknown parameters and a second definition elsewhere", () => {
+    assert.throws(
+      () => (times as unknown as (params: object) => unknown)({ by: 1 }),
+      /unknown parameter by; known: factor/
+    )
+    const again = () =>
+      Scale.define("times", { module: "file:///other.ts", description: "", params: {}, make: () => (x) => x })
+    assert.throws(again, /is defined twice/)
+  })
+})

@@ -1,0 +1,259 @@
+/**
+ * Runs a built pipeline: every node as soon as its inputs exist, from the store where its key is known, else by its
+ * stage. Failures are typed, skip what depends on them and nothing else, and never lose what is finished.
+ */
+import { availableParallelism } from "node:os"
+import { Cause, Clock, Deferred, Effect, Exit, Option, type Schedule, Semaphore } from "effect"
+import type * as Graph from "../../dsl/Graph.ts"
+import type * as Pipeline from "../../dsl/Pipeline.ts"
+import { Progress, type Report } from "../../dsl/Progress.ts"
+import type * as Stage from "../../dsl/Stage.ts"
+import type { ArtifactRef } from "../store/ArtifactRef.ts"
+import { CodeHash } from "../store/CodeHash.ts"
+import * as Journal from "../store/Journal.ts"
+import type * as Key from "../store/Key.ts"
+import { Store } from "../store/Store.ts"
+import * as Versions from "../Versions.ts"
+import { describe, isRetryable, NodeFailed, RunFailed, tagOf } from "./errors.ts"
+import { keyOf, modulesOf, numericsInForce } from "./keyOf.ts"
+import { perform } from "./perform.ts"
+import { Dispatcher } from "./Task.ts"
+
+export type NodeStatus = "computed" | "cached" | "failed" | "skipped"
+
+export interface NodeResult {
+  readonly id: string
+  readonly stage: string
+  /** Absent where the node's inputs never came to exist. */
+  readonly key: string | undefined
+  readonly status: NodeStatus
+  readonly ms: number
+  readonly output: ArtifactRef | undefined
+}
+
+export interface RunResult {
+  readonly run: string
+  readonly pipeline: string
+  readonly status: "succeeded" | "failed"
+  /** In graph order. */
+  readonly nodes: ReadonlyArray<NodeResult>
+  readonly outputs: Readonly<Record<string, ArtifactRef | undefined>>
+}
+
+export interface Options {
+  /** Where another process finds the pipeline; see `Task`. */
+  readonly source: { readonly module: string; readonly export: string }
+  /** Nodes of a resource class that run at a time: `cpu` as many as cores, `device` 1, `network` 8 unless told. */
+  readonly concurrency?: Partial<Record<Stage.Resource, number>>
+  readonly listen?: (event: Event) => Effect.Effect<void>
+}
+
+/** What a run tells while it happens. */
+export type Event =
+  | { readonly _tag: "Started"; readonly run: string; readonly graph: Graph.Graph }
+  | { readonly _tag: "NodeStarted"; readonly node: string; readonly attempt: number }
+  | { readonly _tag: "NodeProgress"; readonly node: string; readonly report: Report }
+  | { readonly _tag: "NodeRetried"; readonly node: string; readonly attempt: number; readonly error: string }
+  | { readonly _tag: "NodeEnded"; readonly result: NodeResult; readonly failure: NodeFailed | undefined }
+
+/**
+ * Runs the graph. Fails with `RunFailed`, which carries the whole result, if a node failed for good. An interrupted run
+ * leaves a journal that says so, and the next run goes on from what is in the store.
+ */
+export const run = <E, R>(built: Pipeline.Built<E, R>, options: Options) =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const { graph } = built
+      const begun = yield* Clock.currentTimeMillis
+      const session = yield* openSession(built, options)
+      const exit = yield* Effect.exit(restore(settleAll(session)))
+      const failures = graph.nodes.flatMap(({ id }) => session.failures.get(id) ?? [])
+      const interrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
+      const status = interrupted ? "interrupted" : Exit.isFailure(exit) || failures.length > 0 ? "failed" : "succeeded"
+      yield* session.journal.append({ _tag: "RunFinished", status, ms: (yield* Clock.currentTimeMillis) - begun })
+      const nodes = yield* exit
+      const byId = new Map(nodes.map((node) => [node.id, node]))
+      const result: RunResult = {
+        run: session.journal.run,
+        pipeline: built.pipeline,
+        status: failures.length > 0 ? "failed" : "succeeded",
+        nodes,
+        outputs: Object.fromEntries(Object.entries(graph.outputs).map(([name, id]) => [name, byId.get(id)?.output]))
+      }
+      if (failures.length > 0) return yield* new RunFailed({ run: result.run, failures, result })
+      return result
+    })
+  ).pipe(Effect.scoped, Effect.withSpan("prefline.run", { attributes: { "prefline.pipeline": built.pipeline } }))
+
+/** Every node in a fiber of its own, which waits for the nodes before it. */
+const settleAll = Effect.fnUntraced(function* (session: Session) {
+  const { graph } = session.built
+  yield* (yield* CodeHash).prefetch(modulesOf(graph))
+  const settled = new Map(graph.nodes.map(({ id }) => [id, Deferred.makeUnsafe<NodeResult>()]))
+  return yield* Effect.forEach(
+    graph.nodes,
+    Effect.fnUntraced(function* (graphNode: Graph.GraphNode) {
+      const inputs = yield* Effect.forEach(Object.entries(graphNode.inputs), ([name, id]) =>
+        Effect.map(Deferred.await(settled.get(id)!), (result) => [name, result] as const)
+      )
+      const result = yield* settle(session, graphNode, inputs)
+      yield* session.listen({ _tag: "NodeEnded", result, failure: session.failures.get(graphNode.id) })
+      yield* Deferred.succeed(settled.get(graphNode.id)!, result)
+      return result
+    }),
+    { concurrency: "unbounded" }
+  )
+})
+
+/** What every node of one run shares. */
+interface Session {
+  readonly built: Pipeline.Built
+  readonly options: Options
+  readonly listen: (event: Event) => Effect.Effect<void>
+  readonly journal: Journal.Journal
+  readonly limits: Readonly<Record<Stage.Resource, Semaphore.Semaphore>>
+  readonly failures: Map<string, NodeFailed>
+}
+
+const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options: Options) {
+  const { graph } = built
+  const journal = yield* Journal.open((yield* Store).root)
+  const listen = options.listen ?? (() => Effect.void)
+  yield* journal.append({
+    _tag: "RunStarted",
+    run: journal.run,
+    pipeline: built.pipeline,
+    source: options.source,
+    params: built.params,
+    numerics: yield* numericsInForce,
+    versions: Versions.current,
+    nodes: graph.nodes.map(({ id, inputs, node }) => ({ id, stage: node.stage.name, inputs })),
+    outputs: graph.outputs
+  })
+  yield* listen({ _tag: "Started", run: journal.run, graph })
+  const asked = options.concurrency ?? {}
+  const limits = {
+    cpu: yield* Semaphore.make(asked.cpu ?? availableParallelism()),
+    device: yield* Semaphore.make(asked.device ?? 1),
+    network: yield* Semaphore.make(asked.network ?? 8)
+  }
+  const session: Session = { built, options, listen, journal, limits, failures: new Map() }
+  return session
+})
+
+/** Brings one node to its end: skipped, served, computed or failed. Only interruption gets through. */
+const settle = Effect.fnUntraced(function* (
+  session: Session,
+  graphNode: Graph.GraphNode,
+  inputs: ReadonlyArray<readonly [name: string, result: NodeResult]>
+) {
+  const { id, node } = graphNode
+  const about = { id, stage: node.stage.name }
+  const broken = inputs.filter(([, { output }]) => output === undefined).map(([, result]) => result.id)
+  if (broken.length > 0) {
+    yield* session.journal.append({ _tag: "NodeSkipped", node: id, because: broken })
+    return { ...about, key: undefined, status: "skipped", ms: 0, output: undefined } satisfies NodeResult as NodeResult
+  }
+  const refs = Object.fromEntries(inputs.map(([name, { output }]) => [name, output!]))
+  return yield* session.limits[node.stage.resource].withPermit(
+    Effect.gen(function* () {
+      const begun = yield* Clock.currentTimeMillis
+      const progress: Attempts = { count: 0, keyed: undefined }
+      const exit = yield* Effect.exit(
+        obtain(session, graphNode, refs, progress, begun).pipe(
+          Effect.withSpan("prefline.node", { attributes: { "prefline.node": id, "prefline.stage": node.stage.name } })
+        )
+      )
+      const ms = (yield* Clock.currentTimeMillis) - begun
+      if (Exit.isSuccess(exit)) {
+        const { key, parts } = progress.keyed!
+        yield* session.journal.append({ _tag: "NodeFinished", node: id, key, parts, ms, ...exit.value })
+        return { ...about, key, ms, ...exit.value } satisfies NodeResult as NodeResult
+      }
+      if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.failCause(exit.cause as Cause.Cause<never>)
+      const cause = Cause.squash(exit.cause)
+      const { encodedParams: params, stage } = node
+      session.failures.set(id, new NodeFailed({ node: id, stage: stage.name, params, attempts: progress.count, cause }))
+      yield* session.journal.append({
+        _tag: "NodeFailed",
+        node: id,
+        error: { tag: tagOf(cause), message: describe(cause) },
+        ms
+      })
+      return {
+        ...about,
+        key: progress.keyed?.key,
+        status: "failed",
+        ms,
+        output: undefined
+      } satisfies NodeResult as NodeResult
+    })
+  )
+})
+
+/** What is known about a node's attempts even when they fail. */
+interface Attempts {
+  count: number
+  keyed: Key.Keyed | undefined
+}
+
+/** The node's output, served if its key is known and its objects are intact, else computed and recorded. */
+const obtain = Effect.fnUntraced(function* (
+  session: Session,
+  { id, node }: Graph.GraphNode,
+  inputs: Readonly<Record<string, ArtifactRef>>,
+  progress: Attempts,
+  begun: number
+) {
+  const store = yield* Store
+  const { key, parts } = yield* keyOf(node, inputs)
+  progress.keyed = { key, parts }
+  const known = yield* store.lookup(key)
+  const state = Option.isNone(known) ? "unknown" : yield* store.inspect(known.value.output)
+  if (Option.isSome(known) && state === "intact") return { status: "cached" as const, output: known.value.output }
+  const output = yield* compute(session, { id, node }, key, inputs, progress)
+  const action = yield* store.record(
+    {
+      key,
+      stage: node.stage.name,
+      output,
+      parts,
+      ms: (yield* Clock.currentTimeMillis) - begun,
+      numerics: node.stage.numerics ? yield* numericsInForce : null,
+      versions: Versions.current
+    },
+    { replace: Option.isSome(known) }
+  )
+  return { status: "computed" as const, output: action.output }
+})
+
+/** Dispatches the node's task, again where the stage's schedule and the error allow it. */
+const compute = Effect.fnUntraced(function* (
+  session: Session,
+  { id, node }: Pick<Graph.GraphNode, "id" | "node">,
+  key: string,
+  inputs: Readonly<Record<string, ArtifactRef>>,
+  progress: Attempts
+) {
+  const { built, journal, listen, options } = session
+  const { dispatch } = yield* Dispatcher
+  const attempt = Effect.gen(function* () {
+    const n = ++progress.count
+    yield* journal.append({ _tag: "NodeStarted", node: id, attempt: n })
+    yield* listen({ _tag: "NodeStarted", node: id, attempt: n })
+    const pipeline = { name: built.pipeline, ...options.source }
+    return yield* dispatch(
+      { pipeline, params: built.params, node: id, key, inputs, attempt: n },
+      perform(node, key, inputs)
+    )
+  }).pipe(
+    Effect.tapError((error) => {
+      if (node.stage.retry === undefined || !isRetryable(error)) return Effect.void
+      const failed = { _tag: "NodeRetried", node: id, attempt: progress.count, error: describe(error) } as const
+      return Effect.andThen(journal.append(failed), listen(failed))
+    })
+  )
+  const schedule = node.stage.retry as Schedule.Schedule<unknown, unknown> | undefined
+  const retried = schedule === undefined ? attempt : Effect.retry(attempt, { schedule, while: isRetryable })
+  return yield* Effect.provideService(retried, Progress, (report) => listen({ _tag: "NodeProgress", node: id, report }))
+})

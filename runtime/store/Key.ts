@@ -1,0 +1,131 @@
+/**
+ * Keys: two computations have the same key exactly if they are the same stage, code, parameters, input contents, random
+ * stream and numerics. The parts of a key are kept beside it, so that people can be told what changed.
+ */
+import * as Json from "../../dsl/Json.ts"
+import { type Digest, sha256 } from "./ArtifactRef.ts"
+import type { Code } from "./CodeHash.ts"
+
+export interface Ingredients {
+  readonly stage: string
+  readonly code: Code
+  /** The code of the components among the parameters; their order does not matter. */
+  readonly components: ReadonlyArray<{ readonly id: string; readonly code: Code }>
+  readonly params: Json.JsonObject
+  /** Input name -> digest of its content. */
+  readonly inputs: Readonly<Record<string, string>>
+  readonly seed: { readonly seed: number; readonly stream: string } | null
+  readonly numerics: Json.Json | null
+  /** The fingerprint of what the stage reads from outside. */
+  readonly source: Json.Json | null
+}
+
+export interface Keyed {
+  readonly key: Digest
+  /** What `explain` needs: as the key, with the code spelled out by module and package. */
+  readonly parts: Json.JsonObject
+}
+
+/** Enters every key: raised when the text below changes its meaning. */
+const VERSION = 1
+
+export const make = (of: Ingredients): Keyed => {
+  const { inputs, numerics, params, source, stage } = of
+  const seed = of.seed === null ? null : { seed: of.seed.seed, stream: of.seed.stream }
+  const components = of.components.map(({ code, id }) => [id, code.digest]).sort(byText)
+  const shared = { version: VERSION, stage, params, inputs, seed, numerics, source }
+  const key = sha256(Json.canonicalUnsafe({ ...shared, code: of.code.digest, components }))
+  return { key, parts: { ...shared, code: detail([of.code, ...of.components.map(({ code }) => code)]) } }
+}
+
+const byText = (a: ReadonlyArray<string>, b: ReadonlyArray<string>) => {
+  const [left, right] = [a.join("\n"), b.join("\n")]
+  return left < right ? -1 : left > right ? 1 : 0
+}
+
+/** The union of the modules (their hashes shortened: these are for people) and packages of several pieces of code. */
+const detail = (codes: ReadonlyArray<Code>) => {
+  const modules: Record<string, string> = {}
+  const packages: Record<string, string> = {}
+  for (const code of new Set(codes)) {
+    for (const [path, hash] of Object.entries(code.modules)) join(modules, path, hash.slice(0, 12))
+    for (const [name, version] of Object.entries(code.packages)) join(packages, name, version)
+  }
+  return { digests: [...new Set(codes.map(({ digest }) => digest.slice(0, 12)))].sort(), modules, packages }
+}
+
+/** Two projects may have different modules at one path: both count. */
+const join = (into: Record<string, string>, name: string, value: string) => {
+  const known = Object.hasOwn(into, name) ? into[name]!.split(", ") : []
+  if (!known.includes(value)) into[name] = [...known, value].sort().join(", ")
+}
+
+/** What changed from the parts of one key to those of another, a line each; nothing where they are the same. */
+export const explain = (before: Json.Json | undefined, after: Json.Json): ReadonlyArray<string> => {
+  if (before === undefined) return ["never computed before"]
+  if (member(before, "version") !== member(after, "version")) return ["keys are made in another way since"]
+  const changed = (name: string) => Json.differences(member(before, name), member(after, name), Object.is, name)
+  return [
+    ...changed("stage").map(fromTo),
+    ...changed("params").map(fromTo),
+    ...explainCode(member(before, "code"), member(after, "code")),
+    ...explainInputs(member(before, "inputs"), member(after, "inputs")),
+    ...explainSeed(member(before, "seed"), member(after, "seed")),
+    ...changed("numerics").map(fromTo),
+    ...changed("source").map(fromTo)
+  ]
+}
+
+const explainCode = (before: Json.Json | undefined, after: Json.Json | undefined) => {
+  const modules = changes(member(before, "modules"), member(after, "modules")).map(
+    ({ at, left, right }) =>
+      `code: ${at} ${left === undefined ? "is now reached" : right === undefined ? "is no longer reached" : "changed"}`
+  )
+  const packages = changes(member(before, "packages"), member(after, "packages")).map(({ at, left, right }) =>
+    left === undefined
+      ? `code: package ${at} ${right} is now used`
+      : right === undefined
+        ? `code: package ${at} ${left} is no longer used`
+        : `code: package ${at} ${left} -> ${right}`
+  )
+  if (modules.length > 0 || packages.length > 0) return [...modules, ...packages]
+  const same = Json.differences(member(before, "digests"), member(after, "digests")).length === 0
+  return same ? [] : ["code: modules are the same but reached in another order, or by other components"]
+}
+
+const explainInputs = (before: Json.Json | undefined, after: Json.Json | undefined) =>
+  changes(before, after).map(
+    ({ at, left, right }) =>
+      `input ${at}: ${left === undefined ? "is new" : right === undefined ? "is gone" : "other content"}`
+  )
+
+const explainSeed = (before: Json.Json | undefined, after: Json.Json | undefined) => {
+  if (before === null || after === null) {
+    return before === after ? [] : [`seed: ${before === null ? "draws now" : "draws no longer"}`]
+  }
+  return Json.differences(before, after).map(({ at, left, right }) => `${at}: ${text(left)} -> ${text(right)}`)
+}
+
+/** Differences between the members of two objects, `at` being the member's bare name. */
+const changes = (before: Json.Json | undefined, after: Json.Json | undefined): ReadonlyArray<Json.Difference> => {
+  const [left, right] = [asObject(before), asObject(after)]
+  return [...new Set([...Object.keys(left), ...Object.keys(right)])].flatMap((at) => {
+    const [a, b] = [member(left, at), member(right, at)]
+    return Json.differences(a, b).length === 0 ? [] : [{ at, left: a, right: b }]
+  })
+}
+
+const fromTo = ({ at, left, right }: Json.Difference) => `${at}: ${text(left)} -> ${text(right)}`
+
+const text = (value: Json.Json | undefined) => {
+  const whole = value === undefined ? "absent" : Json.canonicalUnsafe(value)
+  return whole.length <= 80 ? whole : `${whole.slice(0, 79)}…`
+}
+
+const asObject = (json: Json.Json | undefined): Json.JsonObject =>
+  typeof json === "object" && json !== null && !Array.isArray(json) ? (json as Json.JsonObject) : {}
+
+const member = (json: Json.Json | undefined, name: string): Json.Json | undefined => {
+  const object = asObject(json)
+  return Object.hasOwn(object, name) ? object[name] : undefined
+}

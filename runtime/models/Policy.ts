@@ -1,0 +1,80 @@
+/** A checkpoint ready to be used: the model on the device, its tokenizer, and how prompts and answers become tokens. */
+import { Effect, Schema, type Scope } from "effect"
+import type { Completion, Prompt } from "../../dsl/artifacts.ts"
+import type { Checkpoint } from "../../dsl/Checkpoint.ts"
+import type { Device } from "../device/Device.ts"
+import type { Row } from "./Batch.ts"
+import * as Llama from "./Llama.ts"
+import * as Tokenizer from "./Tokenizer.ts"
+
+export interface Policy {
+  readonly model: Llama.Llama
+  readonly tokenizer: Tokenizer.Tokenizer
+  readonly bos: number
+  readonly eos: number
+  /** The begin-of-sequence token, once, and the prompt's own tokens. */
+  readonly encodePrompt: (prompt: Prompt) => ReadonlyArray<number>
+  /**
+   * The answer's tokens, with the end-of-sequence token if it ended by itself. The ids that a policy sampled are used as
+   * they are, provided this tokenizer reads them as the same text; else the text is encoded.
+   */
+  readonly encodeCompletion: (completion: Completion) => ReadonlyArray<number>
+}
+
+/** The checkpoint's parts do not make a policy together. */
+export class PolicyInvalid extends Schema.TaggedError<PolicyInvalid>()("PolicyInvalid", {
+  part: Schema.Literals(["config", "tokenizer"]),
+  problem: Schema.String
+}) {
+  override get message() {
+    return `checkpoint, ${this.part}: ${this.problem}`
+  }
+}
+
+export type LoadError = PolicyInvalid | Llama.ModelInvalid | Tokenizer.TokenizerInvalid
+
+/** The Llama configuration of a checkpoint. */
+export const configOf = (checkpoint: Checkpoint): Effect.Effect<Llama.LlamaConfig, PolicyInvalid> =>
+  Schema.decodeUnknownEffect(Llama.LlamaConfig)(checkpoint.config).pipe(
+    Effect.mapError((cause) => new PolicyInvalid({ part: "config", problem: cause.message }))
+  )
+
+/** Puts the model on the device for the life of the scope. */
+export const load = Effect.fn("Policy.load")(function* (
+  checkpoint: Checkpoint
+): Effect.fn.Return<Policy, LoadError, Device | Scope.Scope> {
+  const config = yield* configOf(checkpoint)
+  const tokenizer = yield* Tokenizer.fromJson(checkpoint.tokenizer, checkpoint.tokenizerConfig)
+  const { bos, eos } = tokenizer
+  if (bos === undefined || eos === undefined) {
+    const missing = bos === undefined ? "begin-of-sequence" : "end-of-sequence"
+    return yield* new PolicyInvalid({ part: "tokenizer", problem: `it names no ${missing} token` })
+  }
+  if (tokenizer.vocabSize > config.vocab_size) {
+    const problem = `it has ${tokenizer.vocabSize} tokens, the model's embedding ${config.vocab_size}`
+    return yield* new PolicyInvalid({ part: "tokenizer", problem })
+  }
+  const model = yield* Llama.fromWeights(config, checkpoint.weights)
+  return { model, ...encoders(tokenizer, bos, eos) }
+})
+
+const encoders = (tokenizer: Tokenizer.Tokenizer, bos: number, eos: number): Omit<Policy, "model"> => {
+  const readsAs = (tokens: ReadonlyArray<number>, text: string) =>
+    tokens.every((id) => tokenizer.tokenOf(id) !== undefined) && tokenizer.decode(tokens) === text
+  return {
+    tokenizer,
+    bos,
+    eos,
+    encodePrompt: ({ text }) => [bos, ...tokenizer.encode(text)],
+    encodeCompletion: ({ finish, text, tokens }) => {
+      const ids = tokens !== undefined && readsAs(tokens, text) ? tokens : tokenizer.encode(text)
+      return finish === "stop" ? [...ids, eos] : ids
+    }
+  }
+}
+
+/** A prompt with its answer, as the model is fed. */
+export const rowOf = (policy: Policy, prompt: Prompt, completion: Completion): Row => ({
+  prompt: policy.encodePrompt(prompt),
+  completion: policy.encodeCompletion(completion)
+})

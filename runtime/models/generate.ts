@@ -1,0 +1,196 @@
+import * as tf from "@tensorflow/tfjs"
+import { Effect } from "effect"
+import type * as Rng from "../../dsl/Rng.ts"
+import { cachedAttention } from "../tensor/cachedAttention.ts"
+import { gatherRows } from "../tensor/gatherRows.ts"
+import * as Batch from "./Batch.ts"
+import { headName, hidden, type Pass } from "./forward.ts"
+import { type Llama, ModelDiverged, parameter } from "./Llama.ts"
+import { draw, logSumExp, type Sampling } from "./sampling.ts"
+
+/** One completion to make. */
+export interface Request {
+  /** Token ids, at least one: a begin-of-sequence token makes an empty prompt. */
+  readonly prompt: ReadonlyArray<number>
+  /** The request's own generator: token `t` of the completion uses `rng.uniform(t)`. */
+  readonly rng: Rng.Rng
+  /** Overrides the options' limit for this request. */
+  readonly maxTokens?: number
+}
+
+export interface Options extends Sampling {
+  readonly maxTokens: number
+  readonly stopTokens: ReadonlyArray<number>
+  /** Most sequences decoded together; 64 by default. Changes the speed only. */
+  readonly batchSize?: number
+}
+
+export interface Generation {
+  /** The completion, without the stop token. */
+  readonly tokens: ReadonlyArray<number>
+  /**
+   * Log-probability in nats of each token under the model itself, at temperature 1 and with nothing cut off; after a stop,
+   * the stop token's is the last, one more than there are tokens.
+   */
+  readonly logProbs: ReadonlyArray<number>
+  /** `stop`: a stop token came, `stopToken` says which. `length`: the limit, or the model's last position, was reached. */
+  readonly finish: "stop" | "length"
+  readonly stopToken?: number
+}
+
+/**
+ * Completes prompts, results in the order of the requests.
+ * **Details** A result depends on its own request only, not on what shares its batch: rows of a matrix product do not mix,
+ * attention is per sequence, and draws come from the request's generator. Sequences of different lengths decode together
+ * without padding; a finished one leaves at once, and waiting requests take its cache slot when a quarter of them are free.
+ * Yields to the event loop between tokens and leaves no tensor behind, interrupted or not.
+ */
+export const generate = Effect.fn("Llama.generate")(function* (
+  model: Llama,
+  requests: ReadonlyArray<Request>,
+  options: Options
+): Effect.fn.Return<ReadonlyArray<Generation>, Batch.TokensInvalid | ModelDiverged> {
+  yield* Batch.validate(
+    requests.map(({ prompt }) => ({ prompt, completion: [] })),
+    model.config
+  )
+  const results = new Array<Generation>(requests.length)
+  const waiting: Array<Sequence> = []
+  for (const [index, request] of requests.entries()) {
+    const sequence = start(model, request, options, index)
+    if (sequence.limit === 0) results[index] = { tokens: [], logProbs: [], finish: "length" }
+    else waiting.push(sequence)
+  }
+  if (waiting.length === 0) return results
+  const slotCount = Math.min(options.batchSize ?? 64, waiting.length)
+  const capacity = waiting.reduce((most, { limit, prompt }) => Math.max(most, prompt.length + limit), 0)
+  yield* Effect.acquireUseRelease(
+    Effect.sync(() => open(model, slotCount, capacity)),
+    (decoder) => decode(model, decoder, waiting.reverse(), slotCount, options, results),
+    (decoder) => Effect.sync(() => close(decoder))
+  )
+  return results
+})
+
+/** A sequence under way. */
+interface Sequence {
+  readonly index: number
+  readonly prompt: ReadonlyArray<number>
+  readonly rng: Rng.Rng
+  readonly limit: number
+  readonly tokens: Array<number>
+  readonly logProbs: Array<number>
+  slot: number
+}
+
+const start = ({ config }: Llama, request: Request, options: Options, index: number): Sequence => ({
+  index,
+  prompt: request.prompt,
+  rng: request.rng,
+  limit: Math.min(request.maxTokens ?? options.maxTokens, config.max_position_embeddings - request.prompt.length),
+  tokens: [],
+  logProbs: [],
+  slot: -1
+})
+
+/** What decoding keeps on the device: projections transposed once, so that every step takes the fast product, and caches. */
+interface Decoder {
+  readonly projections: Readonly<Record<string, tf.Tensor2D>>
+  readonly caches: ReadonlyArray<{ readonly keys: tf.Tensor3D; readonly values: tf.Tensor3D }>
+}
+
+const open = (model: Llama, slots: number, capacity: number): Decoder => {
+  const { headDim, keyValueHeads } = model.heads
+  const matrices = [...model.parameters].filter(
+    ([name, { shape }]) => shape.length === 2 && (name === headName(model) || name !== "model.embed_tokens.weight")
+  )
+  const cache = () => tf.zeros<tf.Rank.R3>([slots, capacity, keyValueHeads * headDim])
+  return {
+    projections: Object.fromEntries(
+      matrices.map(([name]) => [name, tf.transpose(parameter<tf.Rank.R2>(model, name))] as const)
+    ),
+    caches: Array.from({ length: model.config.num_hidden_layers }, () => ({ keys: cache(), values: cache() }))
+  }
+}
+
+const close = ({ caches, projections }: Decoder): void => {
+  tf.dispose(projections as Record<string, tf.Tensor2D>)
+  for (const { keys, values } of caches) tf.dispose([keys, values])
+}
+
+/** Decodes until nothing waits and nothing is under way; `waiting` is taken from its end. */
+const decode = Effect.fnUntraced(function* (
+  model: Llama,
+  decoder: Decoder,
+  waiting: Array<Sequence>,
+  slotCount: number,
+  options: Options,
+  results: Array<Generation>
+) {
+  const free = Array.from({ length: slotCount }, (_, slot) => slot)
+  let active: Array<Sequence> = []
+  while (active.length > 0 || waiting.length > 0) {
+    yield* Effect.yieldNow
+    const admitted: Array<Sequence> = []
+    if (active.length === 0 || free.length >= slotCount / 4)
+      while (free.length > 0 && waiting.length > 0) {
+        const sequence = waiting.pop()!
+        sequence.slot = free.pop()!
+        admitted.push(sequence)
+      }
+    const running = [...active, ...admitted]
+    const logits = nextLogits(model, decoder, running)
+    active = []
+    for (const [row, sequence] of running.entries()) {
+      const result = extend(sequence, rowOf(logits, row, model.config.vocab_size), options)
+      if (!Number.isFinite(sequence.logProbs.at(-1)))
+        return yield* new ModelDiverged({ row: sequence.index, token: sequence.logProbs.length - 1 })
+      if (result) {
+        results[sequence.index] = result
+        free.push(sequence.slot)
+      } else active.push(sequence)
+    }
+  }
+})
+
+const rowOf = (matrix: Float32Array, row: number, width: number) => matrix.subarray(row * width, (row + 1) * width)
+
+/** Logits `[sequences, vocabulary]` after each sequence's last token; a new sequence's prompt is read here. */
+const nextLogits = (model: Llama, decoder: Decoder, running: ReadonlyArray<Sequence>): Float32Array => {
+  const tokens: Array<number> = []
+  const slots: Array<number> = []
+  const positions: Array<number> = []
+  const last: Array<number> = []
+  for (const sequence of running) {
+    const fresh = sequence.tokens.length === 0
+    const unread = fresh ? sequence.prompt : sequence.tokens.slice(-1)
+    const offset = fresh ? 0 : sequence.prompt.length + sequence.tokens.length - 1
+    unread.forEach((token, i) => {
+      tokens.push(token)
+      slots.push(sequence.slot)
+      positions.push(offset + i)
+    })
+    last.push(tokens.length - 1)
+  }
+  const rows = { slots: Int32Array.from(slots), positions: Int32Array.from(positions) }
+  const project: Pass["project"] = (x, name) => tf.matMul(x, decoder.projections[name]!)
+  const attend: Pass["attend"] = (layer, q, k, v) => cachedAttention(q, k, v, decoder.caches[layer]!, rows, model.heads)
+  // Not returned through `tidy`, which would look for tensors in every element of the array.
+  let logits: Float32Array = new Float32Array()
+  tf.tidy(() => {
+    const states = hidden(model, Int32Array.from(tokens), { project, attend })
+    const ends = last.length === tokens.length ? states : gatherRows(states, Int32Array.from(last))
+    logits = project(ends, headName(model)).dataSync<"float32">()
+  })
+  return logits
+}
+
+/** Draws the sequence's next token; returns the result if that ends it. */
+const extend = (sequence: Sequence, logits: Float32Array, options: Options): Generation | undefined => {
+  const { logProbs, rng, tokens } = sequence
+  const token = draw(logits, options, rng.uniform(tokens.length))
+  logProbs.push(logits[token]! - logSumExp(logits))
+  if (options.stopTokens.includes(token)) return { tokens, logProbs, finish: "stop", stopToken: token }
+  tokens.push(token)
+  return tokens.length >= sequence.limit ? { tokens, logProbs, finish: "length" } : undefined
+}

@@ -2,7 +2,7 @@
 import { Effect, Option } from "effect"
 import type * as Pipeline from "../../dsl/Pipeline.ts"
 import * as Rng from "../../dsl/Rng.ts"
-import type { ArtifactRef } from "../store/ArtifactRef.ts"
+import { type ArtifactRef, sha256 } from "../store/ArtifactRef.ts"
 import * as Journal from "../store/Journal.ts"
 import { Store } from "../store/Store.ts"
 import { keyOf } from "./keyOf.ts"
@@ -45,7 +45,7 @@ export const verify = Effect.fn("Verify.verify")(function* (
     )
     const { key } = yield* keyOf(node, refs)
     // A key of its own, so that partial state of an interrupted run does not stand in for the computation.
-    const fresh = yield* perform(node, `${key}-verify`, refs)
+    const fresh = yield* perform(node, sha256(`verify ${key}`), refs)
     const difference =
       fresh.digest === output.digest
         ? Option.none<string>()

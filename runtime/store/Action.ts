@@ -27,14 +27,14 @@ const BODY_AT = OPENING.length + 64 + MIDDLE.length
 
 /** The text of an entry: JSON that begins with the digest of its own body, so that a torn or altered one shows. */
 export const toText = (action: Action): string => {
-  const body = Json.canonicalUnsafe(action)
-  return `${OPENING}${sha256(body)}${MIDDLE}${body}${CLOSING}`
+  return enclosed(Json.canonicalUnsafe(action))
 }
+
+const enclosed = (body: string) => `${OPENING}${sha256(body)}${MIDDLE}${body}${CLOSING}`
 
 /** Reads an entry back; `None` unless it is whole, unaltered, and the entry of this key. */
 export const fromText = (key: string, text: string): Option.Option<Action> => {
-  if (!text.startsWith(OPENING) || !text.endsWith(CLOSING)) return Option.none()
   const body = text.slice(BODY_AT, -CLOSING.length)
-  if (text.slice(OPENING.length, OPENING.length + 64) !== sha256(body)) return Option.none()
+  if (text !== enclosed(body)) return Option.none()
   return decode(JSON.parse(body)).pipe(Option.filter((action) => action.key === key && isConsistent(action.output)))
 }

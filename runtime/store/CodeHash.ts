@@ -4,8 +4,7 @@
  * either. What cannot be followed: an `import()` of a computed path, and files read at run time (declare those as the
  * stage's `source`).
  */
-import { existsSync, realpathSync } from "node:fs"
-import { readFile } from "node:fs/promises"
+import { existsSync, readFileSync, realpathSync } from "node:fs"
 import * as Path from "node:path"
 import { fileURLToPath } from "node:url"
 import { Context, Effect, Layer, Schema, Semaphore } from "effect"
@@ -139,7 +138,7 @@ const readModule = (path: string, imports: ReadonlyArray<Import>, packages: Pack
     try: async (): Promise<Module> => {
       const names = new Set(imports.flatMap((imported) => ("package" in imported ? [imported.package] : [])))
       return {
-        hash: sha256(await withoutComments(path, await readFile(path, "utf8"))),
+        hash: sha256(await withoutComments(path, readFileSync(path, "utf8"))),
         imports: imports.flatMap((imported) => ("file" in imported ? [imported.file] : [])),
         packages: [...names].map((name) => packages.closure(name, path))
       }
@@ -231,7 +230,7 @@ const failure = (module: string, cause: unknown) => {
   if (first === undefined)
     return new CodeUnreadable({ module, problem: cause instanceof Error ? cause.message : String(cause) })
   const { location, text } = first
-  const where = location === null ? "" : `${location.file}, line ${location.line}: `
+  const where = location === null ? "" : `${absolute(location.file)}, line ${location.line}: `
   return new CodeUnreadable({ module, problem: `${where}${text}` })
 }
 

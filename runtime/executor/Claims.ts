@@ -1,0 +1,96 @@
+/** Holds a pipeline to its paper's claims: runs the settings that each check is over, and measures their outputs. */
+import { Effect, Schema } from "effect"
+import type * as Check from "../../dsl/Check.ts"
+import type * as Json from "../../dsl/Json.ts"
+import * as Pipeline from "../../dsl/Pipeline.ts"
+import { Store } from "../store/Store.ts"
+import * as Executor from "./Executor.ts"
+import { describe } from "./errors.ts"
+
+/** A check could not be carried out: its measurement failed on outputs that exist. */
+export class CheckFailed extends Schema.TaggedError<CheckFailed>()("CheckFailed", {
+  check: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message() {
+    return `check ${this.check} could not be measured: ${describe(this.cause)}`
+  }
+}
+
+export interface Verdict {
+  readonly name: string
+  readonly kind: Check.Check["kind"]
+  readonly expected: string
+  readonly measured: Check.Measured
+  readonly holds: boolean
+  /** How many seeds the measurement is over; 1 where the check does not vary them. */
+  readonly seeds: number
+  readonly run: string
+}
+
+export interface Options extends Omit<Executor.Options, "source"> {
+  readonly source: Executor.Options["source"]
+  /** Parameters that the checks leave alone. */
+  readonly params?: Json.JsonObject
+  /** Runs statistical checks over the seeds 0 to `seeds - 1` instead of their own. */
+  readonly seeds?: number
+}
+
+/**
+ * The settings of a check as one graph: nodes that a swept parameter does not touch are there once. The name tells its
+ * runs from those of the pipeline itself, whose nodes have other ids.
+ */
+export const build = <X extends Pipeline.Pipeline>(pipeline: X, check: Check.Check, options: Options) =>
+  Effect.map(
+    Pipeline.build(Pipeline.sweep(gridOf(check, options) as never, pipeline as Pipeline.Pipeline), options.params),
+    (built) =>
+      ({ ...built, pipeline: `${pipeline.name}/${check.name}` }) as Pipeline.Built<
+        Pipeline.Error<X>,
+        Pipeline.Services<X>
+      >
+  )
+
+/** Runs and measures one check; `built` is its graph. Fails where the run does. */
+export const verdict = Effect.fn("Claims.verdict")(function* <E, R>(
+  check: Check.Check,
+  built: Pipeline.Built<E, R>,
+  options: Options
+) {
+  const { params: _, seeds: __, ...run } = options
+  const result = yield* Executor.run(built, run)
+  const grid = gridOf(check, options)
+  const runs = yield* Effect.forEach(Pipeline.settings(grid), (setting) =>
+    Effect.map(outputsOf(built, result, setting.name), (outputs) => ({
+      params: { ...built.params, ...setting.params },
+      outputs
+    }))
+  )
+  const measured = yield* Effect.suspend(() => check.measure(runs)).pipe(
+    Effect.catchDefect((defect) => Effect.fail(defect)), // `meanOverSeeds` throws where there are too few
+    Effect.mapError((cause) => new CheckFailed({ check: check.name, cause }))
+  )
+  const { expected, kind, name } = check
+  const seeds = grid["seed"]?.length ?? 1
+  return { name, kind, expected, measured, holds: check.holds(measured), seeds, run: result.run } satisfies Verdict
+})
+
+const gridOf = ({ kind, over }: Check.Check, { seeds }: Options): Check.Check["over"] =>
+  kind === "statistical" && seeds !== undefined ? { ...over, seed: Pipeline.Seeds(seeds) } : over
+
+/** The outputs of one setting, decoded; in the sweep's graph they are named `<output>[<setting>]`. */
+const outputsOf = Effect.fnUntraced(function* (
+  built: Pipeline.Built,
+  { outputs }: Executor.RunResult,
+  setting: string
+) {
+  const store = yield* Store
+  const ending = `[${setting}]`
+  const named = Object.entries(built.graph.outputs).filter(([name]) => name.endsWith(ending))
+  const values = yield* Effect.forEach(named, ([name, id]) =>
+    Effect.map(
+      store.read(built.graph.byId.get(id)!.node.artifact, outputs[name]!),
+      (value) => [name.slice(0, -ending.length), value] as const
+    )
+  )
+  return Object.fromEntries(values)
+})

@@ -85,6 +85,9 @@ export type Output<A extends Any, E = any, R = any> =
     ? Stream.Stream<Item, E, R>
     : Effect.Effect<Value<A>, E, R>
 
+/** Records encoded and decoded in one go. */
+const RECORDS_AT_ONCE = 256
+
 /** Records kept as JSON lines (`records.jsonl`), one encoded record a line. */
 export const records = <const Name extends string, A, I>(
   name: Name,
@@ -92,7 +95,7 @@ export const records = <const Name extends string, A, I>(
   options: { readonly equality?: Equality } = {}
 ): Artifact<Name, Records<A>, Streamed<A>> => {
   const codec = Schema.toCodecJson(schema)
-  const encodeRecord = Schema.encodeUnknownEffect(codec)
+  const encodeRecord = Schema.encodeUnknownSync(codec)
   const decodeRecord = Schema.decodeUnknownEffect(codec, { onExcessProperty: "error" })
   const equality = options.equality ?? exact
   const lines = (files: FileSource) =>
@@ -114,16 +117,12 @@ export const records = <const Name extends string, A, I>(
       Stream.succeed({
         name: "records.jsonl",
         bytes: (produced as Stream.Stream<A, any, any>).pipe(
-          Stream.zipWithIndex,
-          Stream.mapEffect(([record, i]) =>
-            encodeRecord(record).pipe(
-              Effect.flatMap((json) => toText(json)),
-              Effect.mapError((cause) => invalid(name, `record ${i + 1}`, cause))
-            )
-          ),
-          Stream.map((line) => `${line}\n`),
-          Stream.grouped(512),
-          Stream.map((chunk) => new TextEncoder().encode(chunk.join("")))
+          Stream.rechunk(RECORDS_AT_ONCE),
+          Stream.mapAccumArrayEffect(
+            () => 0,
+            (count, records) =>
+              Effect.map(encodeLines(name, encodeRecord, records, count), (bytes) => [count + records.length, [bytes]])
+          )
         )
       }),
     decode: (files) =>
@@ -212,7 +211,9 @@ export const folder = <const Name extends string, A>(
       Stream.fromIterableEffect(
         (produced as Effect.Effect<A, any, any>).pipe(
           Effect.flatMap(codec.encode),
-          Effect.map((files) => files.map((file) => ({ name: file.name, bytes: Stream.fromIterable(file.bytes) })))
+          Effect.map((files) =>
+            files.map((file) => ({ name: file.name, bytes: Stream.fromIterable(file.bytes, { chunkSize: 1 }) }))
+          )
         )
       ),
     decode: codec.decode,
@@ -257,6 +258,25 @@ const invalid = (artifact: string, where: string, cause: unknown) =>
 
 const parseJson = (artifact: string, where: string, text: string) =>
   Effect.try({ try: () => JSON.parse(text) as Json.Json, catch: (cause) => invalid(artifact, where, cause) })
+
+/** A chunk of records as JSON lines; `before` records stand in front of it. */
+const encodeLines = (
+  artifact: string,
+  encode: (record: unknown) => unknown,
+  records: ReadonlyArray<unknown>,
+  before: number
+): Effect.Effect<Uint8Array, ArtifactInvalid> =>
+  Effect.suspend(() => {
+    const lines: Array<string> = []
+    for (const record of records) {
+      try {
+        lines.push(Json.canonicalUnsafe(encode(record)), "\n")
+      } catch (cause) {
+        return Effect.fail(invalid(artifact, `record ${before + lines.length / 2 + 1}`, cause))
+      }
+    }
+    return Effect.succeed(new TextEncoder().encode(lines.join("")))
+  })
 
 const toText = (json: unknown) => Effect.try({ try: () => Json.canonicalUnsafe(json), catch: (cause) => cause })
 

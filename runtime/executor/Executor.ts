@@ -14,7 +14,7 @@ import * as Journal from "../store/Journal.ts"
 import type * as Key from "../store/Key.ts"
 import { Store } from "../store/Store.ts"
 import * as Versions from "../Versions.ts"
-import { describe, isRetryable, NodeFailed, RunFailed, tagOf } from "./errors.ts"
+import { describe, isRetryable, NodeFailed, RunFailed, SourceChanged, tagOf } from "./errors.ts"
 import { keyOf, modulesOf, numericsInForce } from "./keyOf.ts"
 import { perform } from "./perform.ts"
 import { Dispatcher } from "./Task.ts"
@@ -212,6 +212,9 @@ const obtain = Effect.fnUntraced(function* (
   const state = Option.isNone(known) ? "unknown" : yield* store.inspect(known.value.output)
   if (Option.isSome(known) && state === "intact") return { status: "cached" as const, output: known.value.output }
   const output = yield* compute(session, { id, node }, key, inputs, progress)
+  if (node.stage.source !== undefined && (yield* keyOf(node, inputs)).key !== key) {
+    return yield* new SourceChanged({ stage: node.stage.name })
+  }
   const action = yield* store.record(
     {
       key,

@@ -27,6 +27,13 @@ export class StageTimedOut extends Schema.TaggedError<StageTimedOut>()("StageTim
   }
 }
 
+/** What a stage reads from outside changed while it was read: the result belongs to neither content. */
+export class SourceChanged extends Schema.TaggedError<SourceChanged>()("SourceChanged", { stage: Schema.String }) {
+  override get message() {
+    return "what it reads changed while it was read; run again once it has settled"
+  }
+}
+
 /** A stage used its random stream without declaring that it draws. */
 export class RandomnessUndeclared extends Schema.TaggedError<RandomnessUndeclared>()("RandomnessUndeclared", {
   stage: Schema.String

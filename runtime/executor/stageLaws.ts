@@ -30,7 +30,7 @@ export const stageLaws = (
       const alone = yield* outcome(execute(stage, call))
       const together = yield* Effect.all(
         Array.from({ length: 3 }, () => outcome(execute(stage, call))),
-        { concurrency: 3 }
+        { concurrency: stage.resource === "device" ? 1 : 3 }
       )
       const other = together.find((one) => one !== alone)
       return other === undefined || (yield* new Law.Broken({ reason: `${alone}, then ${other}` }))

@@ -1,0 +1,47 @@
+import { Positive, withDefault } from "../../dsl/Params.ts"
+import * as Pipeline from "../../dsl/Pipeline.ts"
+import { preferenceAccuracy } from "../../stages/evaluate/preferenceAccuracy.ts"
+import { dpo } from "../../stages/optimize/objectives/dpo.ts"
+import { labelSmoothingField } from "../../stages/optimize/objectives/labelSmoothing.ts"
+import { optimize } from "../../stages/optimize/optimize.ts"
+import { logProbs } from "../../stages/score/logProbs.ts"
+import * as Text from "../testbeds/text.ts"
+import * as textChecks from "../testbeds/textChecks.ts"
+
+export default Pipeline.make(
+  "dpo",
+  {
+    description: "Direct Preference Optimization towards positive sentiment, from a model trained from nothing",
+    paper: {
+      title: "Direct Preference Optimization: Your Language Model is Secretly a Reward Model",
+      arxiv: "2305.18290"
+    },
+    claim:
+      "A classification loss on pairs solves the KL-constrained reward problem: the policy gains reward, and beta sets how far it moves",
+    params: {
+      /** Strength of the KL constraint. */
+      beta: Positive.pipe(withDefault(0.1)),
+      labelSmoothing: labelSmoothingField,
+      learningRate: Positive.pipe(withDefault(5e-4)),
+      ...Text.scaleFields
+    },
+    checks: [
+      textChecks.judgeGains(0.05),
+      textChecks.moves,
+      textChecks.heldOutAccuracy,
+      textChecks.lowerBetaMovesFurther([0.05, 0.5])
+    ]
+  },
+  ({ baseSteps, beta, labelSmoothing, learningRate, perPrompt, steps, testPrompts, trainPrompts }) => {
+    const reference = Text.policy({ steps: baseSteps })
+    const objective = dpo({ beta, labelSmoothing })
+    const policy = Text.preferences(reference, { split: "train", limit: trainPrompts, perPrompt }).pipe(
+      optimize({ from: reference, reference, objective, steps, learningRate, as: "policy" })
+    )
+    const report = Text.report({ policy, reference, limit: testPrompts })
+    const unseen = Text.preferences(reference, { split: "test", limit: testPrompts, perPrompt })
+    const referenceLogProbs = unseen.pipe(logProbs({ policy: reference }))
+    const heldOut = unseen.pipe(preferenceAccuracy({ policy, objective, referenceLogProbs, as: "held-out" }))
+    return { policy, report, heldOut }
+  }
+)

@@ -1,0 +1,37 @@
+import { NonNegative, Positive, withDefault } from "../../dsl/Params.ts"
+import * as Pipeline from "../../dsl/Pipeline.ts"
+import { preferenceAccuracy } from "../../stages/evaluate/preferenceAccuracy.ts"
+import { simpo } from "../../stages/optimize/objectives/simpo.ts"
+import { optimize } from "../../stages/optimize/optimize.ts"
+import * as Text from "../testbeds/text.ts"
+import * as textChecks from "../testbeds/textChecks.ts"
+
+export default Pipeline.make(
+  "simpo",
+  {
+    description:
+      "Simple Preference Optimization towards positive sentiment: no reference, length-normalized, with a margin",
+    paper: { title: "SimPO: Simple Preference Optimization with a Reference-Free Reward", arxiv: "2405.14734" },
+    claim:
+      "The policy's own mean log-probability, with a target margin, is reward enough: no reference model is needed",
+    params: {
+      /** Scale of the implicit reward, and the margin as a share of it. */
+      beta: Positive.pipe(withDefault(2.5)),
+      gammaBetaRatio: NonNegative.pipe(withDefault(0.5)),
+      learningRate: Positive.pipe(withDefault(5e-4)),
+      ...Text.scaleFields
+    },
+    checks: [textChecks.judgeGains(0.05), textChecks.moves, textChecks.heldOutAccuracy]
+  },
+  ({ baseSteps, beta, gammaBetaRatio, learningRate, perPrompt, steps, testPrompts, trainPrompts }) => {
+    const reference = Text.policy({ steps: baseSteps })
+    const objective = simpo({ beta, gammaBetaRatio })
+    const policy = Text.preferences(reference, { split: "train", limit: trainPrompts, perPrompt }).pipe(
+      optimize({ from: reference, objective, steps, learningRate, as: "policy" })
+    )
+    const report = Text.report({ policy, reference, limit: testPrompts })
+    const unseen = Text.preferences(reference, { split: "test", limit: testPrompts, perPrompt })
+    const heldOut = unseen.pipe(preferenceAccuracy({ policy, objective, as: "held-out" }))
+    return { policy, report, heldOut }
+  }
+)

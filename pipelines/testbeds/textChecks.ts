@@ -1,0 +1,75 @@
+/** What claims about preference optimization turn into on the text testbed. Every check runs three seeds. */
+import { Effect } from "effect"
+import type { Evaluation } from "../../dsl/artifacts.ts"
+import * as Check from "../../dsl/Check.ts"
+
+const seed = [0, 1, 2]
+
+interface Run {
+  readonly params: Readonly<Record<string, unknown>>
+  readonly outputs: { readonly report: Evaluation; readonly heldOut: Evaluation }
+}
+
+const estimate =
+  (name: string, output: "report" | "heldOut" = "report") =>
+  (run: Run) =>
+    run.outputs[output].estimates[name]!.mean
+
+/** Mean over seeds of one number a run, which must lie above `bound` with its whole interval. */
+const above = (
+  name: string,
+  expected: string,
+  bound: number,
+  over: Check.Check["over"],
+  values: (runs: ReadonlyArray<Run>) => ReadonlyArray<number>
+): Check.Check => ({
+  name,
+  kind: "statistical",
+  expected,
+  over,
+  measure: (runs) => Effect.sync(() => Check.meanOverSeeds(values(runs as ReadonlyArray<any>))),
+  holds: ({ interval }) => interval !== undefined && interval[0] > bound
+})
+
+/** The judge, which nothing was trained on, rates the policy's answers higher than the reference's by more than `margin`. */
+export const judgeGains = (margin: number) =>
+  above(
+    "the judge's sentiment rises",
+    `VADER gain over the reference on held-out prompts above ${margin}, 95 % interval included`,
+    margin,
+    { seed },
+    (runs) => runs.map(estimate("judge/gain"))
+  )
+
+/** The policy leaves its reference, and how far is known. */
+export const moves = above(
+  "the KL to the reference is positive",
+  "on-policy estimate in nats per answer above 0, 95 % interval included",
+  0,
+  { seed },
+  (runs) => runs.map(estimate("kl"))
+)
+
+/** Implicit rewards order held-out pairs better than chance. */
+export const heldOutAccuracy = above(
+  "implicit rewards order held-out pairs",
+  "accuracy above 0.5, 95 % interval included",
+  0.5,
+  { seed },
+  (runs) => runs.map(estimate("rewards/accuracies", "heldOut"))
+)
+
+/** The weaker constraint leads further from the reference, seed by seed. */
+export const lowerBetaMovesFurther = ([low, high]: readonly [low: number, high: number]) =>
+  above(
+    "a lower beta gives more KL",
+    `KL at beta ${low} minus KL at beta ${high}, same seed, above 0, 95 % interval included`,
+    0,
+    { seed, beta: [low, high] },
+    (runs) =>
+      seed.map((s) => {
+        const kl = (beta: number) =>
+          estimate("kl")(runs.find(({ params }) => params["seed"] === s && params["beta"] === beta)!)
+        return kl(low) - kl(high)
+      })
+  )

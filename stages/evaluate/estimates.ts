@@ -1,0 +1,35 @@
+/** Means with intervals, and the text statistics that evaluations report. */
+import type { Estimate } from "../../dsl/artifacts.ts"
+
+/**
+ * Mean of independent values with the two-sided 95 % normal interval. One value has no spread to estimate: its interval
+ * is itself.
+ */
+export const estimate = (values: ReadonlyArray<number>): Estimate => {
+  const count = values.length
+  if (count === 0) throw new RangeError("an estimate needs at least one value")
+  const mean = average(values)
+  const variance = count < 2 ? 0 : values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (count - 1)
+  const half = 1.959964 * Math.sqrt(variance / count)
+  return { mean, low: mean - half, high: mean + half, count }
+}
+
+export const average = (values: ReadonlyArray<number>): number => values.reduce((sum, x) => sum + x, 0) / values.length
+
+/** How often the first of two scores is the higher one; a tie counts half. */
+export const winRate = (ours: ReadonlyArray<number>, theirs: ReadonlyArray<number>): number =>
+  average(ours.map((score, i) => (score > theirs[i]! ? 1 : score === theirs[i]! ? 0.5 : 0)))
+
+/** Distinct n-grams of white-space separated words, divided by all n-grams, over a set of texts; 1 where there are none. */
+export const distinct = (texts: ReadonlyArray<string>, n: number): number => {
+  const seen = new Set<string>()
+  let total = 0
+  for (const text of texts) {
+    const words = text.trim().split(/\s+/)
+    for (let i = 0; i + n <= words.length; i++) {
+      seen.add(words.slice(i, i + n).join(" "))
+      total++
+    }
+  }
+  return total === 0 ? 1 : seen.size / total
+}

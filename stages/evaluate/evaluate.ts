@@ -1,0 +1,170 @@
+import { Effect, Schema, Stream } from "effect"
+import { type Estimate, type Evaluation, EvaluationReport, type Prompt, Prompts } from "../../dsl/artifacts.ts"
+import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
+import { Count, Index, withDefault } from "../../dsl/Params.ts"
+import * as Progress from "../../dsl/Progress.ts"
+import type * as Rng from "../../dsl/Rng.ts"
+import * as Stage from "../../dsl/Stage.ts"
+import type { Generation } from "../../runtime/models/generate.ts"
+import * as Policy from "../../runtime/models/Policy.ts"
+import { scoreCompletions } from "../../runtime/models/score.ts"
+import { answers } from "../sample/answers.ts"
+import { type Answer, Reward } from "../score/Reward.ts"
+import { scoreAll } from "../score/scoreAll.ts"
+import { average, distinct, estimate, winRate } from "./estimates.ts"
+
+/** There is no prompt to evaluate on. */
+export class NothingToEvaluate extends Schema.TaggedError<NothingToEvaluate>()("NothingToEvaluate", {
+  what: Schema.String
+}) {
+  override get message() {
+    return `evaluate was given no ${this.what}`
+  }
+}
+
+/**
+ * Compares a policy with its reference on the same prompts, both sampled at temperature 1 from the full distribution
+ * and with the same random draws. Estimates are means over prompts, so intervals respect that the answers to one prompt
+ * belong together:
+ *
+ * - `reward/policy`, `reward/reference`, `reward/gain` (their difference, paired by prompt); the same for `judge`;
+ * - `kl`: nats per answer, the mean of `ln policy(y) - ln reference(y)` over the policy's own answers (unbiased);
+ * - `win_rate`, `judge/win_rate`: share of pairs (policy's answer i, reference's answer i) won, ties half;
+ * - `length/policy`, `length/reference`: tokens, without the end-of-sequence token;
+ * - `distinct_1/…`, `distinct_2/…`: over all answers together, without interval (low = high = mean).
+ */
+export const evaluate = Stage.make({
+  name: "evaluate",
+  description: "Reward, KL, win rate, length and diversity of a policy against its reference",
+  module: import.meta.url,
+  params: {
+    reward: Reward.schema,
+    /** A second opinion that nothing was trained on. */
+    judge: Schema.optionalKey(Reward.schema),
+    perPrompt: Count.pipe(withDefault(4)),
+    maxTokens: Count.pipe(withDefault(24)),
+    /** How many prompts to quote with an answer of each side. */
+    examples: Index.pipe(withDefault(5))
+  },
+  input: Prompts,
+  inputs: { policy: CheckpointFolder, reference: CheckpointFolder },
+  output: EvaluationReport,
+  resource: "device",
+  numerics: true,
+  random: true,
+  run: ({ input, inputs, params, rng }) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const prompts = yield* Stream.runCollect(input.stream)
+        if (prompts.length === 0) return yield* new NothingToEvaluate({ what: "prompts" })
+        const policy = yield* Policy.load(inputs.policy)
+        const reference = yield* Policy.load(inputs.reference)
+        const sampling = { perPrompt: params.perPrompt, maxTokens: params.maxTokens }
+        const ours = yield* answer(policy, prompts, sampling, rng)
+        yield* Progress.report({ done: 1, total: 3, unit: "passes" })
+        const theirs = yield* answer(reference, prompts, sampling, rng)
+        yield* Progress.report({ done: 2, total: 3, unit: "passes" })
+        const logRatios = yield* logRatiosOf(policy, reference, prompts, ours)
+        const rewards = [
+          yield* judged(params.reward, prompts, ours),
+          yield* judged(params.reward, prompts, theirs)
+        ] as const
+        const judge = params.judge
+        const judgements =
+          judge === undefined
+            ? undefined
+            : ([yield* judged(judge, prompts, ours), yield* judged(judge, prompts, theirs)] as const)
+        const report: Evaluation = {
+          estimates: {
+            ...compared("reward", "win_rate", ...rewards),
+            ...(judgements === undefined ? {} : compared("judge", "judge/win_rate", ...judgements)),
+            kl: estimate(logRatios.map(average)),
+            ...described("policy", ours),
+            ...described("reference", theirs)
+          },
+          examples: prompts.slice(0, params.examples).map(({ text }, p) => ({
+            prompt: text,
+            reference: theirs[p]![0]!.completion,
+            referenceReward: rewards[1][p]![0]!,
+            policy: ours[p]![0]!.completion,
+            policyReward: rewards[0][p]![0]!
+          }))
+        }
+        return report
+      })
+    )
+})
+
+/** Values by prompt, then by answer. */
+type ByPrompt<A> = ReadonlyArray<ReadonlyArray<A>>
+
+interface Sampled extends Answer {
+  readonly generation: Generation
+}
+
+const answer = Effect.fnUntraced(function* (
+  policy: Policy.Policy,
+  prompts: ReadonlyArray<Prompt>,
+  params: { readonly perPrompt: number; readonly maxTokens: number },
+  rng: Rng.Rng
+) {
+  const byPrompt = yield* answers(policy, prompts, { ...params, temperature: 1 }, rng)
+  return prompts.map((prompt, p) =>
+    byPrompt[p]!.map(
+      (generation): Sampled => ({
+        prompt: prompt.text,
+        completion: policy.tokenizer.decode(generation.tokens),
+        generation
+      })
+    )
+  )
+})
+
+/** `ln policy(y) - ln reference(y)` of the policy's answers, the end-of-sequence token included where it was drawn. */
+const logRatiosOf = Effect.fnUntraced(function* (
+  policy: Policy.Policy,
+  reference: Policy.Policy,
+  prompts: ReadonlyArray<Prompt>,
+  answers: ByPrompt<Sampled>
+) {
+  const rows = prompts.flatMap((prompt, p) =>
+    answers[p]!.map(({ generation: { finish, tokens } }) => ({
+      prompt: reference.encodePrompt(prompt),
+      completion: finish === "stop" ? [...tokens, policy.eos] : tokens
+    }))
+  )
+  const scores = yield* scoreCompletions(reference.model, rows)
+  let next = 0
+  const sum = (values: Iterable<number>) => Array.from(values).reduce((total, x) => total + x, 0)
+  return answers.map((group) => group.map(({ generation }) => sum(generation.logProbs) - sum(scores[next++]!)))
+})
+
+const judged = (reward: typeof Reward.schema.Type, prompts: ReadonlyArray<Prompt>, answers: ByPrompt<Sampled>) =>
+  scoreAll(
+    reward,
+    answers.map((group, p) => ({ prompt: prompts[p]!.id, answers: group }))
+  )
+
+const compared = (
+  name: string,
+  wins: string,
+  ours: ByPrompt<number>,
+  theirs: ByPrompt<number>
+): Record<string, Estimate> => ({
+  [`${name}/policy`]: estimate(ours.map(average)),
+  [`${name}/reference`]: estimate(theirs.map(average)),
+  [`${name}/gain`]: estimate(ours.map((group, p) => average(group) - average(theirs[p]!))),
+  [wins]: estimate(ours.map((group, p) => winRate(group, theirs[p]!)))
+})
+
+const described = (side: string, answers: ByPrompt<Sampled>): Record<string, Estimate> => {
+  const texts = answers.flat().map(({ completion }) => completion)
+  const point = (value: number): Estimate => ({ mean: value, low: value, high: value, count: texts.length })
+  return {
+    [`length/${side}`]: estimate(
+      answers.map((group) => average(group.map(({ generation }) => generation.tokens.length)))
+    ),
+    [`distinct_1/${side}`]: point(distinct(texts, 1)),
+    [`distinct_2/${side}`]: point(distinct(texts, 2))
+  }
+}

@@ -1,0 +1,69 @@
+import * as tf from "@tensorflow/tfjs"
+import { Effect } from "effect"
+import { type Evaluation, EvaluationReport, PairLogProbsSet, Pairs } from "../../dsl/artifacts.ts"
+import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
+import * as Stage from "../../dsl/Stage.ts"
+import * as Policy from "../../runtime/models/Policy.ts"
+import { Objective } from "../optimize/Objective.ts"
+import { type PairItem, pairBatch, pairItems } from "../optimize/pairLoss.ts"
+import { estimate } from "./estimates.ts"
+import { NothingToEvaluate } from "./evaluate.ts"
+
+const PAIRS_AT_ONCE = 32
+
+/**
+ * How well a policy's implicit reward orders pairs that it was not trained on, under TRL's names: `rewards/accuracies`
+ * (share of pairs whose chosen answer has strictly the higher implicit reward), `rewards/margins`, `loss`.
+ */
+export const preferenceAccuracy = Stage.make({
+  name: "evaluate.preference",
+  description: "Implicit-reward accuracy, margin and loss on held-out pairs",
+  module: import.meta.url,
+  params: { objective: Objective.schema },
+  input: Pairs,
+  inputs: { policy: CheckpointFolder, referenceLogProbs: Stage.optional(PairLogProbsSet) },
+  output: EvaluationReport,
+  resource: "device",
+  numerics: true,
+  run: ({ input, inputs, params }) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const objective = params.objective.implementation
+        const policy = yield* Policy.load(inputs.policy)
+        const items = yield* pairItems(policy, input, inputs.referenceLogProbs, objective.reads.reference)
+        if (items.length === 0) return yield* new NothingToEvaluate({ what: "pairs" })
+        const measured: Array<{ readonly accuracy: number; readonly margin: number; readonly loss: number }> = []
+        for (let start = 0; start < items.length; start += PAIRS_AT_ONCE) {
+          yield* Effect.yieldNow
+          measured.push(...measure(policy, objective, items.slice(start, start + PAIRS_AT_ONCE)))
+        }
+        const report: Evaluation = {
+          estimates: {
+            "rewards/accuracies": estimate(measured.map(({ accuracy }) => accuracy)),
+            "rewards/margins": estimate(measured.map(({ margin }) => margin)),
+            loss: estimate(measured.map(({ loss }) => loss))
+          },
+          examples: []
+        }
+        return report
+      })
+    )
+})
+
+const measure = (
+  policy: Policy.Policy,
+  objective: (typeof Objective.schema.Type)["implementation"],
+  items: ReadonlyArray<PairItem>
+) => {
+  const [chosen, rejected, loss] = tf.tidy(() => {
+    const batch = pairBatch(policy.model, items)
+    return [objective.reward(batch.chosen), objective.reward(batch.rejected), objective.loss(batch)].map((x) => [
+      ...x.dataSync()
+    ])
+  }) as unknown as ReadonlyArray<ReadonlyArray<number>>
+  return items.map((_, i) => ({
+    accuracy: chosen![i]! > rejected![i]! ? 1 : 0,
+    margin: chosen![i]! - rejected![i]!,
+    loss: loss![i]!
+  }))
+}

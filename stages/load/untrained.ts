@@ -1,0 +1,52 @@
+import { Effect, Schema } from "effect"
+import { TokenizerJson } from "../../dsl/artifacts.ts"
+import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
+import { Count, withDefault } from "../../dsl/Params.ts"
+import * as Stage from "../../dsl/Stage.ts"
+import { initialize, LlamaConfig } from "../../runtime/models/Llama.ts"
+import { PolicyInvalid } from "../../runtime/models/Policy.ts"
+import * as Tokenizer from "../../runtime/models/Tokenizer.ts"
+
+/** A Llama with fresh weights (norms one, the rest normal with deviation 0.02) for a tokenizer's vocabulary. */
+export const untrained = Stage.make({
+  name: "load.untrained",
+  description: "A language model with fresh weights",
+  module: import.meta.url,
+  params: {
+    hiddenSize: Count.pipe(withDefault(64)),
+    intermediateSize: Count.pipe(withDefault(176)),
+    layers: Count.pipe(withDefault(2)),
+    heads: Count.pipe(withDefault(4)),
+    keyValueHeads: Count.pipe(withDefault(4)),
+    /** Most tokens in a sequence. */
+    context: Count.pipe(withDefault(64)),
+    tiedHead: Schema.Boolean.pipe(withDefault(true))
+  },
+  input: TokenizerJson,
+  output: CheckpointFolder,
+  random: true,
+  run: ({ input, params, rng }) =>
+    Effect.gen(function* () {
+      const { bos, eos, vocabSize } = yield* Tokenizer.fromJson(input)
+      const json = {
+        vocab_size: vocabSize,
+        hidden_size: params.hiddenSize,
+        intermediate_size: params.intermediateSize,
+        num_hidden_layers: params.layers,
+        num_attention_heads: params.heads,
+        num_key_value_heads: params.keyValueHeads,
+        max_position_embeddings: params.context,
+        tie_word_embeddings: params.tiedHead,
+        bos_token_id: bos ?? null,
+        eos_token_id: eos ?? null
+      }
+      const config = yield* Schema.decodeUnknownEffect(LlamaConfig)(json).pipe(
+        Effect.mapError((cause) => new PolicyInvalid({ part: "config", problem: cause.message }))
+      )
+      return {
+        config: Schema.encodeSync(LlamaConfig)(config) as Schema.JsonObject,
+        weights: initialize(config, rng),
+        tokenizer: input
+      }
+    })
+})

@@ -1,0 +1,139 @@
+/** The training loop that every method shares. It knows no method's name. */
+import { Effect, Option, Schema } from "effect"
+import { Count, Index, NonNegative, Positive, withDefault } from "../../dsl/Params.ts"
+import type { Partial } from "../../dsl/Partial.ts"
+import * as Progress from "../../dsl/Progress.ts"
+import type * as Rng from "../../dsl/Rng.ts"
+import type { Llama } from "../../runtime/models/Llama.ts"
+import * as AdamW from "../../runtime/tensor/AdamW.ts"
+import { warmupCosine } from "../../runtime/tensor/schedule.ts"
+import { type Contribution, step } from "../../runtime/tensor/train.ts"
+import * as TrainingState from "./trainingState.ts"
+
+/** Hyper-parameters of a training. Items are pairs, or texts. */
+export const trainingFields = {
+  /** Optimizer steps. */
+  steps: Count,
+  /** Items per optimizer step. */
+  batchSize: Count.pipe(withDefault(16)),
+  /** Items per forward pass; gradients accumulate over a step's passes. The result does not depend on it but for rounding. */
+  microBatchSize: Schema.optionalKey(Count),
+  /** Peak of the schedule: a straight warm-up, then half a cosine down to `finalLearningRate` times the peak. */
+  learningRate: Positive.pipe(withDefault(1e-3)),
+  finalLearningRate: NonNegative.pipe(withDefault(0.1)),
+  warmupSteps: Index.pipe(withDefault(10)),
+  weightDecay: NonNegative.pipe(withDefault(0)),
+  /** Largest global gradient norm. */
+  maxGradientNorm: Positive.pipe(withDefault(1)),
+  /** A log entry is the mean over this many steps. */
+  logEvery: Count.pipe(withDefault(10)),
+  /** How often an interruptible state is kept. It changes no result. */
+  saveEvery: Count.pipe(withDefault(50))
+}
+
+export interface TrainingParams {
+  readonly steps: number
+  readonly batchSize: number
+  readonly microBatchSize?: number
+  readonly learningRate: number
+  readonly finalLearningRate: number
+  readonly warmupSteps: number
+  readonly weightDecay: number
+  readonly maxGradientNorm: number
+  readonly logEvery: number
+  readonly saveEvery: number
+}
+
+/** There is nothing to train on. */
+export class NothingToTrainOn extends Schema.TaggedError<NothingToTrainOn>()("NothingToTrainOn", {
+  stage: Schema.String,
+  items: Schema.String
+}) {
+  override get message() {
+    return `${this.stage} was given no ${this.items}`
+  }
+}
+
+/** One entry of a training's log, under the names of Hugging Face's `log_history` and TRL's metrics. */
+export type LogEntry = Readonly<Record<string, number>>
+
+/**
+ * Trains the model in place and returns its log. The order of the items is a fresh permutation for each pass over them,
+ * drawn from `rng`: it depends on the seed, the stream, and nothing else. Goes on from saved partial state, if there is
+ * some, and then ends with the bits of an undisturbed training.
+ */
+export const train = Effect.fn("train")(function* <Item>(options: {
+  readonly model: Llama
+  readonly items: ReadonlyArray<Item>
+  readonly params: TrainingParams
+  readonly rng: Rng.Rng
+  readonly partial: Partial
+  readonly lossOf: (items: ReadonlyArray<Item>) => Contribution
+}) {
+  const { items, model, params, partial, rng } = options
+  const optimizer = AdamW.make(model.parameters, {
+    learningRate: warmupCosine({
+      warmup: params.warmupSteps,
+      total: params.steps,
+      peak: params.learningRate,
+      floor: params.finalLearningRate * params.learningRate
+    }),
+    weightDecay: params.weightDecay,
+    maxGradientNorm: params.maxGradientNorm
+  })
+  const saved = Option.flatMap(yield* partial.load, (bytes) => TrainingState.decode(bytes, model))
+  const log: Array<LogEntry> = []
+  let window: ReadonlyArray<LogEntry> = []
+  if (Option.isSome(saved)) {
+    TrainingState.restore(saved.value, model, optimizer)
+    log.push(...saved.value.log)
+    window = saved.value.window
+  }
+  const order = itemOrder(rng, items.length)
+  for (let at = optimizer.state().step; at < params.steps; at++) {
+    const batch = Array.from({ length: params.batchSize }, (_, i) => items[order(at * params.batchSize + i)]!)
+    const report = yield* step(
+      optimizer,
+      microBatches(batch, params.microBatchSize ?? params.batchSize),
+      options.lossOf
+    )
+    const { gradientNorm, learningRate, loss, metrics } = report
+    window = [...window, { loss, grad_norm: gradientNorm, learning_rate: learningRate, ...metrics }]
+    const done = at + 1
+    if (done % params.logEvery === 0 || done === params.steps) {
+      log.push({ step: done, ...meanOf(window) })
+      window = []
+    }
+    if (done % params.saveEvery === 0 && done < params.steps) {
+      yield* partial.save(TrainingState.encode(model, optimizer, log, window))
+    }
+    yield* Progress.report({ done, total: params.steps, unit: "steps", metrics: { loss, ...metrics } })
+  }
+  return log as ReadonlyArray<LogEntry>
+})
+
+/** Position in the training -> item: pass after pass, each in an order of its own. */
+const itemOrder = (rng: Rng.Rng, count: number) => {
+  const orders = rng.fork("order")
+  let pass = -1
+  let permutation = new Uint32Array(0)
+  return (position: number) => {
+    const wanted = Math.floor(position / count)
+    if (wanted !== pass) {
+      pass = wanted
+      permutation = orders.permutation(pass, count) as Uint32Array<ArrayBuffer>
+    }
+    return permutation[position % count]!
+  }
+}
+
+const microBatches = <Item>(batch: ReadonlyArray<Item>, size: number): ReadonlyArray<ReadonlyArray<Item>> =>
+  Array.from({ length: Math.ceil(batch.length / size) }, (_, i) => batch.slice(i * size, (i + 1) * size))
+
+const meanOf = (entries: ReadonlyArray<LogEntry>): LogEntry =>
+  Object.fromEntries(
+    Object.keys(entries[0]!).map((name) => [
+      name,
+      entries.reduce((sum, entry) => sum + entry[name]!, 0) / entries.length
+    ])
+  )

@@ -1,0 +1,51 @@
+import type { Schema } from "effect"
+import type { Pairs } from "../../dsl/artifacts.ts"
+import type * as Component from "../../dsl/Component.ts"
+import type { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
+import type * as Node from "../../dsl/Node.ts"
+import { logProbs } from "../score/logProbs.ts"
+import type { trainingFields } from "./loop.ts"
+import type { PairObjective, ReadsReference } from "./Objective.ts"
+import { preference } from "./preference.ts"
+import { supervised } from "./supervised.ts"
+import { tokenizer } from "./tokenizer.ts"
+
+type Checkpoints<E, R> = Node.Node<typeof CheckpointFolder, E, R>
+type AnyObjective = Component.Component<"objective", PairObjective, any, any>
+
+/** Where an objective's reference comes in: required if it reads one, refused if it does not. */
+type ReferenceOf<O, E, R> =
+  ReadsReference<O> extends true ? { readonly reference: Checkpoints<E, R> } : { readonly reference?: never }
+
+type OptimizeConfig<O, EF, RF, ER, RR> = Schema.Struct.MakeIn<typeof trainingFields> & {
+  readonly objective: O
+  /** The policy that training starts from. */
+  readonly from: Checkpoints<EF, RF>
+  readonly as?: string
+  readonly stream?: string
+} & ReferenceOf<O, ER, RR>
+
+type OwnError =
+  | Node.Error<ReturnType<ReturnType<typeof preference>>>
+  | Node.Error<ReturnType<ReturnType<typeof logProbs>>>
+type OwnServices =
+  | Node.Services<ReturnType<ReturnType<typeof preference>>>
+  | Node.Services<ReturnType<ReturnType<typeof logProbs>>>
+
+/**
+ * Pairs to a policy, by any pairwise objective. Where the objective reads the reference, its log-probabilities of the
+ * pairs are annotated first, by a node of their own: methods and sweeps over the same pairs share it.
+ */
+const preferenceWithReference =
+  <const O extends AnyObjective, EF, RF, ER = never, RR = never>(config: OptimizeConfig<O, EF, RF, ER, RR>) =>
+  <E, R>(
+    pairs: Node.Node<typeof Pairs, E, R>
+  ): Node.Node<typeof CheckpointFolder, E | EF | ER | OwnError, R | RF | RR | OwnServices> => {
+    const { reference, ...rest } = config as typeof config & { readonly reference?: Checkpoints<ER, RR> }
+    const annotations =
+      reference === undefined ? {} : { referenceLogProbs: pairs.pipe(logProbs({ policy: reference })) }
+    return pairs.pipe(preference({ ...rest, ...annotations } as never)) as never
+  }
+
+/** `optimize({ objective, … })` for preferences; `optimize.supervised` and `optimize.tokenizer` for texts. */
+export const optimize = Object.assign(preferenceWithReference, { supervised, tokenizer, preference })

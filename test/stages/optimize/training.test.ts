@@ -1,0 +1,203 @@
+import { assert, describe, layer } from "@effect/vitest"
+import { Effect, Exit, Fiber, Option, Stream } from "effect"
+import type { PairLogProbs } from "../../../dsl/artifacts.ts"
+import type { Checkpoint } from "../../../dsl/Checkpoint.ts"
+import type * as Partial from "../../../dsl/Partial.ts"
+import { Device } from "../../../runtime/device/Device.ts"
+import * as Policy from "../../../runtime/models/Policy.ts"
+import { scoreCompletions } from "../../../runtime/models/score.ts"
+import { dpo } from "../../../stages/optimize/objectives/dpo.ts"
+import { simpo } from "../../../stages/optimize/objectives/simpo.ts"
+import { preference } from "../../../stages/optimize/preference.ts"
+import { supervised } from "../../../stages/optimize/supervised.ts"
+import { logProbs } from "../../../stages/score/logProbs.ts"
+import * as Tiny from "../tinyPolicy.ts"
+
+const from = Tiny.tinyPolicy(1, 10)
+const log = (checkpoint: Checkpoint) => checkpoint.trainerState!["log_history"] as ReadonlyArray<Record<string, number>>
+const annotations = (policy = from) =>
+  Stream.runCollect(
+    logProbs.stage.run({
+      params: {},
+      input: { stream: Stream.fromIterable(Tiny.pairs) },
+      inputs: { policy }
+    } as never) as Stream.Stream<PairLogProbs, any, Device>
+  )
+
+const training = { steps: 6, batchSize: 4, learningRate: 1e-2, warmupSteps: 2, logEvery: 1 }
+const runDpo = (params: object = {}, context: object = {}) =>
+  Effect.gen(function* () {
+    const referenceLogProbs = yield* annotations()
+    return yield* Tiny.call<Checkpoint>(preference, {
+      params: { objective: dpo({ beta: 0.5 }), ...training, ...params },
+      input: Tiny.pairs,
+      inputs: { from, referenceLogProbs },
+      ...context
+    })
+  })
+const distance = (a: Checkpoint, b: Checkpoint) =>
+  Math.max(
+    ...[...a.weights].map(([name, { data }]) =>
+      Math.max(...data.map((x, i) => Math.abs(x - b.weights.get(name)!.data[i]!)))
+    )
+  )
+
+/** Keeps state in memory, and can interrupt the training right after the n-th save. */
+const memory = (interruptAfter = Number.POSITIVE_INFINITY) => {
+  let state: Uint8Array | undefined
+  let saves = 0
+  const partial: Partial.Partial = {
+    load: Effect.sync(() => Option.fromUndefinedOr(state)),
+    save: (bytes) => {
+      state = bytes.slice()
+      return ++saves === interruptAfter ? Effect.interrupt : Effect.void
+    }
+  }
+  return { partial, saves: () => saves, damage: () => state!.fill(7, 40, 60) }
+}
+
+layer(Device.layer("wasm"))("training", (it) => {
+  it.effect("supervised: the first loss is the mean negative log-probability per token", () =>
+    Effect.gen(function* () {
+      const trained = yield* Tiny.call<Checkpoint>(supervised, {
+        params: { ...training, steps: 1, batchSize: Tiny.texts.length },
+        input: Tiny.texts,
+        inputs: { from }
+      })
+      const policy = yield* Policy.load(from)
+      const rows = Tiny.TEXTS.map((text) => ({
+        prompt: [policy.bos],
+        completion: [...policy.tokenizer.encode(text), policy.eos]
+      }))
+      const scores = yield* scoreCompletions(policy.model, rows)
+      const all = scores.flatMap((row) => [...row])
+      assert.closeTo(log(trained)[0]!["loss"]!, -all.reduce((a, b) => a + b, 0) / all.length, 1e-5)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("supervised: learns its texts, to a loss far below the start's", () =>
+    Effect.gen(function* () {
+      const trained = yield* Tiny.call<Checkpoint>(supervised, {
+        params: { ...training, steps: 60 },
+        input: Tiny.texts,
+        inputs: { from }
+      })
+      const [first, last] = [log(trained)[0]!["loss"]!, log(trained).at(-1)!["loss"]!]
+      assert.isBelow(last, first / 2)
+    })
+  )
+
+  it.effect("dpo: starts at ln 2 with zero margins, and lowers the loss", () =>
+    Effect.gen(function* () {
+      const history = log(yield* runDpo({ steps: 20 }))
+      assert.closeTo(history[0]!["loss"]!, Math.LN2, 1e-5)
+      assert.closeTo(history[0]!["rewards/margins"]!, 0, 1e-4)
+      assert.isBelow(history.at(-1)!["loss"]!, 0.5)
+      assert.isAbove(history.at(-1)!["rewards/accuracies"]!, 0.9)
+    })
+  )
+
+  it.effect("micro-batches and their size change nothing but rounding", () =>
+    Effect.gen(function* () {
+      const whole = yield* runDpo()
+      for (const microBatchSize of [1, 3]) {
+        const cut = yield* runDpo({ microBatchSize })
+        assert.isBelow(distance(whole, cut), 2e-4)
+        for (const [i, entry] of log(cut).entries()) assert.closeTo(entry["loss"]!, log(whole)[i]!["loss"]!, 1e-4)
+      }
+    })
+  )
+
+  it.effect("the same seed gives the same bits; another seed another order", () =>
+    Effect.gen(function* () {
+      const [a, b, c] = [yield* runDpo(), yield* runDpo(), yield* runDpo({}, { seed: 1 })]
+      assert.strictEqual(distance(a, b), 0)
+      assert.deepStrictEqual(a.trainerState, b.trainerState)
+      assert.isAbove(distance(a, c), 0)
+    })
+  )
+
+  for (const after of [1, 2]) {
+    it.effect(`interrupted after save ${after} and resumed, it ends with the bits of an undisturbed training`, () =>
+      Effect.gen(function* () {
+        const params = { saveEvery: 2, logEvery: 3 }
+        const undisturbed = yield* runDpo(params)
+        const kept = memory(after)
+        const exit = yield* Effect.flatMap(Effect.forkChild(runDpo(params, { partial: kept.partial })), Fiber.await)
+        assert.isTrue(Exit.hasInterrupts(exit))
+        const resumed = yield* runDpo(params, { partial: kept.partial })
+        assert.strictEqual(distance(resumed, undisturbed), 0)
+        assert.deepStrictEqual(resumed.trainerState, undisturbed.trainerState)
+      })
+    )
+  }
+
+  it.effect("damaged partial state counts as none", () =>
+    Effect.gen(function* () {
+      const kept = memory(1)
+      yield* Effect.flatMap(Effect.forkChild(runDpo({ saveEvery: 2 }, { partial: kept.partial })), Fiber.await)
+      kept.damage()
+      assert.strictEqual(
+        distance(
+          yield* runDpo({ saveEvery: 2 }, { partial: { ...kept.partial, save: () => Effect.void } }),
+          yield* runDpo()
+        ),
+        0
+      )
+    })
+  )
+
+  it.effect("simpo trains without any reference, and says so if it is given one", () =>
+    Effect.gen(function* () {
+      const params = { objective: simpo(), ...training }
+      const trained = yield* Tiny.call<Checkpoint>(preference, { params, input: Tiny.pairs, inputs: { from } })
+      assert.isBelow(log(trained).at(-1)!["loss"]!, log(trained)[0]!["loss"]!)
+      const given = { from, referenceLogProbs: yield* annotations() }
+      const error = yield* Effect.flip(
+        Tiny.call<Checkpoint, Error>(preference, { params, input: Tiny.pairs, inputs: given })
+      )
+      assert.include(error.message, "does not read the reference")
+    })
+  )
+
+  it.effect("refuses a missing reference, one of other pairs, one of other tokens, and no pairs at all", () =>
+    Effect.gen(function* () {
+      const params = { objective: dpo(), ...training }
+      const failing = (input: ReadonlyArray<unknown>, referenceLogProbs?: ReadonlyArray<PairLogProbs>) =>
+        Effect.map(
+          Effect.flip(Tiny.call<Checkpoint, Error>(preference, { params, input, inputs: { from, referenceLogProbs } })),
+          ({ message }) => message
+        )
+      const right = yield* annotations()
+      assert.include(yield* failing(Tiny.pairs), "reads the reference: give referenceLogProbs")
+      assert.include(yield* failing(Tiny.pairs, right.slice(1)), "5 pairs, but reference log-probabilities of 4")
+      assert.include(
+        yield* failing(Tiny.pairs, [...right].reverse()),
+        'pair "pair0": its reference log-probabilities are of other tokens'
+      )
+      assert.include(yield* failing([], []), "was given no pairs")
+      const empty = [{ ...Tiny.pairs[0]!, chosen: { text: "", finish: "length" } }]
+      assert.include(yield* failing(empty, right.slice(0, 1)), "an answer has no tokens")
+    })
+  )
+})
+
+layer(Device.layer("wasm"))("reference log-probabilities", (it) => {
+  describe("score.log-probs", () => {
+    it.effect("are those of the policy's own tokens, the end of the sequence included where the answer ended", () =>
+      Effect.gen(function* () {
+        const scored = yield* annotations()
+        const policy = yield* Policy.load(from)
+        for (const [i, pair] of Tiny.pairs.entries()) {
+          const rejected = policy.encodeCompletion(pair.rejected)
+          assert.strictEqual(scored[i]!.rejected.length, rejected.length)
+          assert.strictEqual(rejected.at(-1) === policy.eos, pair.rejected.finish === "stop")
+          const [alone] = yield* scoreCompletions(policy.model, [
+            { prompt: policy.encodePrompt(pair.prompt), completion: rejected }
+          ])
+          for (const [t, x] of scored[i]!.rejected.entries()) assert.closeTo(x, alone![t]!, 1e-5)
+        }
+      }).pipe(Effect.scoped)
+    )
+  })
+})

@@ -1,10 +1,6 @@
 import { Positive, withDefault } from "../../dsl/Params.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
-import { preferenceAccuracy } from "../../stages/evaluate/preferenceAccuracy.ts"
-import { dpo } from "../../stages/optimize/objectives/dpo.ts"
-import { labelSmoothingField } from "../../stages/optimize/objectives/labelSmoothing.ts"
-import { optimize } from "../../stages/optimize/optimize.ts"
-import { logProbs } from "../../stages/score/logProbs.ts"
+import { dpo, labelSmoothingField, logProbs, optimize, preferenceAccuracy } from "../../stages/index.ts"
 import * as Text from "../testbeds/text.ts"
 import * as textChecks from "../testbeds/textChecks.ts"
 

@@ -1,8 +1,6 @@
 import { NonNegative, Positive, withDefault } from "../../dsl/Params.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
-import { preferenceAccuracy } from "../../stages/evaluate/preferenceAccuracy.ts"
-import { simpo } from "../../stages/optimize/objectives/simpo.ts"
-import { optimize } from "../../stages/optimize/optimize.ts"
+import { optimize, preferenceAccuracy, simpo } from "../../stages/index.ts"
 import * as Text from "../testbeds/text.ts"
 import * as textChecks from "../testbeds/textChecks.ts"
 

@@ -5,19 +5,19 @@
 import type { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import type * as Node from "../../dsl/Node.ts"
 import { Count, withDefault } from "../../dsl/Params.ts"
-import { evaluate } from "../../stages/evaluate/evaluate.ts"
-import { distinct, filter } from "../../stages/filter/index.ts"
-import { brown } from "../../stages/load/brown.ts"
-import { mix } from "../../stages/load/mix.ts"
-import { prefixes } from "../../stages/load/prefixes.ts"
-import { sentences } from "../../stages/load/sentences.ts"
-import { untrained } from "../../stages/load/untrained.ts"
-import { optimize } from "../../stages/optimize/optimize.ts"
-import { bestWorst, pair } from "../../stages/pair/index.ts"
-import { sample } from "../../stages/sample/sample.ts"
-import { afinn } from "../../stages/score/afinn.ts"
-import { score } from "../../stages/score/score.ts"
-import { vader } from "../../stages/score/vader.ts"
+import {
+  afinn,
+  bestWorst,
+  distinct,
+  evaluate,
+  filter,
+  load,
+  optimize,
+  pair,
+  sample,
+  score,
+  vader
+} from "../../stages/index.ts"
 
 /**
  * What a policy is first trained on: the training split of labelled reviews, `reviewRepeats` times, spread evenly over
@@ -34,8 +34,8 @@ export const corpus = (
 ) => {
   const { lowercase = true, maxWords = 12, minWords = 4, reviewRepeats = 6 } = options
   const selection = { lowercase, maxWords, minWords }
-  const reviews = sentences({ split: "train", ...selection })
-  return brown(selection).pipe(mix({ and: reviews, andRepeats: reviewRepeats, order: "interleaved" }))
+  const reviews = load.sentences({ split: "train", ...selection })
+  return load.brown(selection).pipe(load.mix({ and: reviews, andRepeats: reviewRepeats, order: "interleaved" }))
 }
 
 /**
@@ -56,9 +56,11 @@ export const prompts = (options: {
     stream: `prompts.${split}`,
     ...(limit === undefined ? {} : { limit })
   } as const
-  const training = sentences({ split: "train", lowercase })
-  if (split === "train") return training.pipe(prefixes(chosen))
-  return sentences({ split, lowercase }).pipe(prefixes({ ...chosen, without: training.pipe(prefixes({ words })) }))
+  const training = load.sentences({ split: "train", lowercase })
+  if (split === "train") return training.pipe(load.prefixes(chosen))
+  return load
+    .sentences({ split, lowercase })
+    .pipe(load.prefixes({ ...chosen, without: training.pipe(load.prefixes({ words })) }))
 }
 
 /** What policies are trained to raise: the mean AFINN valence of prompt and answer per word, in [-5, 5]. */
@@ -75,7 +77,7 @@ export const policy = (options: { readonly steps: number }) => {
   const texts = corpus()
   const fresh = texts.pipe(
     optimize.tokenizer({ vocabSize: 768 }),
-    untrained({ hiddenSize: 64, layers: 2, context: 48 })
+    load.untrained({ hiddenSize: 64, layers: 2, context: 48 })
   )
   const training = { batchSize: 32, learningRate: 4e-3, finalLearningRate: 0.05, warmupSteps: 20 }
   return texts.pipe(optimize.supervised({ from: fresh, steps: options.steps, ...training, as: "base" }))

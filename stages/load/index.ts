@@ -1,8 +1,11 @@
 /** Where data enters a pipeline. For pipelines: stages import one another's modules directly. */
 export { brown } from "./brown.ts"
+export { checkpoint } from "./checkpoint.ts"
+export * as jsonl from "./jsonl.ts"
 export { mix } from "./mix.ts"
 export { pairs } from "./pairs.ts"
 export { prefixes } from "./prefixes.ts"
 export { prompts } from "./prompts.ts"
 export { sentences } from "./sentences.ts"
 export { texts } from "./texts.ts"
+export { untrained } from "./untrained.ts"

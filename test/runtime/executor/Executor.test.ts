@@ -185,6 +185,38 @@ describe("Executor", () => {
     }).pipe(inStore)
   )
 
+  it.live("a stage that outlasts its own limit fails with a typed error", () =>
+    Effect.gen(function* () {
+      const pipeline = Pipeline.make("slow", { description: "", params: {} }, () => ({ x: S.endless() }))
+      const error = yield* Effect.flip(S.run(yield* Pipeline.build(pipeline)))
+      assert.include(error.message, "endless (endless) failed: took longer than its limit of 50 millis")
+    }).pipe(inStore)
+  )
+
+  it.live("what a stage reads from outside enters its key by content, not by where it lies", () =>
+    Effect.gen(function* () {
+      const pipeline = (from: string) =>
+        Pipeline.make("observe", { description: "", params: {} }, () => ({ x: S.observe({ from }) }))
+      const status = (from: string) =>
+        Effect.flatMap(Pipeline.build(pipeline(from)), (built) =>
+          Effect.map(S.run(built), (result) => S.statuses(result)["observe"])
+        )
+      assert.deepStrictEqual(
+        [yield* status("here"), yield* status("here"), yield* status("there")],
+        ["computed", "cached", "cached"]
+      )
+      S.world.number = 5
+      assert.strictEqual(yield* status("here"), "computed")
+      S.world.number = 7
+      S.world.changeWhileReading = true
+      const error = yield* Effect.flip(S.run(yield* Pipeline.build(pipeline("here"))))
+      assert.include(error.message, "changed while it was read")
+      S.world.changeWhileReading = false
+      S.world.number = 7
+      assert.strictEqual(yield* status("here"), "computed")
+    }).pipe(inStore)
+  )
+
   it.live("two runs at once on one store agree on every digest", () =>
     Effect.gen(function* () {
       const built = yield* Pipeline.build(chain)

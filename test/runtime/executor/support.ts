@@ -131,6 +131,34 @@ export const gated = Stage.make({
     })
 })
 
+export const endless = Stage.make({
+  name: "endless",
+  description: "Never ends",
+  module,
+  params: {},
+  output: Total,
+  timeout: "50 millis",
+  run: () => Effect.as(Effect.never, 0)
+})
+
+/** Reads from outside: the world's number, which a test may change at any time. */
+export const world = { number: 1, changeWhileReading: false }
+export const observe = Stage.make({
+  name: "observe",
+  description: "The world's number",
+  module,
+  params: { from: Schema.String.pipe(withDefault("here")) },
+  output: Total,
+  source: { params: ["from"], fingerprint: () => Effect.sync(() => world.number) },
+  run: () =>
+    Effect.sync(() => {
+      counted("observe")
+      const { number } = world
+      if (world.changeWhileReading) world.number++
+      return number
+    })
+})
+
 export const temporaryStore = () => {
   const root = mkdtempSync(join(tmpdir(), "prefline-"))
   const layer = Layer.mergeAll(Store.layer(root), CodeHash.layer)

@@ -1,0 +1,11 @@
+/** What experiments are written with. Pure values: nothing here runs anything. */
+export * as Artifact from "./Artifact.ts"
+export * as artifacts from "./artifacts.ts"
+export * as Check from "./Check.ts"
+export * as Component from "./Component.ts"
+export * as Graph from "./Graph.ts"
+export * as Law from "./Law.ts"
+export type * as Node from "./Node.ts"
+export { Count, Index, Name, NonNegative, Positive, Probability, withDefault } from "./Params.ts"
+export * as Pipeline from "./Pipeline.ts"
+export * as Stage from "./Stage.ts"

@@ -18,7 +18,7 @@ export default Pipeline.make(
       /** Strength of the KL constraint. */
       beta: Positive.pipe(withDefault(0.1)),
       labelSmoothing: labelSmoothingField,
-      learningRate: Positive.pipe(withDefault(5e-4)),
+      learningRate: Positive.pipe(withDefault(8e-4)),
       ...Text.scaleFields
     },
     checks: [

@@ -16,7 +16,7 @@ export default Pipeline.make(
       /** Scale of the implicit reward, and the margin as a share of it. */
       beta: Positive.pipe(withDefault(2.5)),
       gammaBetaRatio: NonNegative.pipe(withDefault(0.5)),
-      learningRate: Positive.pipe(withDefault(5e-4)),
+      learningRate: Positive.pipe(withDefault(8e-4)),
       ...Text.scaleFields
     },
     checks: [textChecks.judgeGains(0.05), textChecks.moves, textChecks.heldOutAccuracy]

@@ -70,16 +70,16 @@ export const sentiment = afinn()
 export const judge = vader()
 
 /**
- * The policy that experiments start from: a Llama of about 0.15 million parameters and its tokenizer, trained from nothing
+ * The policy that experiments start from: a Llama of about 0.2 million parameters and its tokenizer, trained from nothing
  * on `corpus`.
  */
 export const policy = (options: { readonly steps: number }) => {
   const texts = corpus()
   const fresh = texts.pipe(
-    optimize.tokenizer({ vocabSize: 768 }),
+    optimize.tokenizer({ vocabSize: 1536 }),
     load.untrained({ hiddenSize: 64, layers: 2, context: 48 })
   )
-  const training = { batchSize: 32, learningRate: 4e-3, finalLearningRate: 0.05, warmupSteps: 20 }
+  const training = { batchSize: 16, learningRate: 4e-3, finalLearningRate: 0.05, warmupSteps: 20 }
   return texts.pipe(optimize.supervised({ from: fresh, steps: options.steps, ...training, as: "base" }))
 }
 
@@ -113,10 +113,10 @@ export const report = <E1, R1, E2, R2>(options: {
 /** Parameters that text experiments share: how much is trained, sampled and evaluated. */
 export const scaleFields = {
   /** Steps of the starting policy's training. */
-  baseSteps: Count.pipe(withDefault(700)),
+  baseSteps: Count.pipe(withDefault(1000)),
   /** Optimizer steps on preferences, 16 pairs each. */
   steps: Count.pipe(withDefault(120)),
-  trainPrompts: Count.pipe(withDefault(1500)),
+  trainPrompts: Count.pipe(withDefault(1200)),
   testPrompts: Count.pipe(withDefault(400)),
   /** Answers to each prompt among which pairs are formed. */
   perPrompt: Count.pipe(withDefault(8))

@@ -66,10 +66,9 @@ export const lowerBetaMovesFurther = ([low, high]: readonly [low: number, high: 
     `KL at beta ${low} minus KL at beta ${high}, same seed, above 0, 95 % interval included`,
     0,
     { seed, beta: [low, high] },
-    (runs) =>
-      seed.map((s) => {
-        const kl = (beta: number) =>
-          estimate("kl")(runs.find(({ params }) => params["seed"] === s && params["beta"] === beta)!)
-        return kl(low) - kl(high)
-      })
+    (runs) => {
+      const kl = (s: unknown, beta: number) =>
+        estimate("kl")(runs.find(({ params }) => params["seed"] === s && params["beta"] === beta)!)
+      return [...new Set(runs.map(({ params }) => params["seed"]))].map((s) => kl(s, low) - kl(s, high))
+    }
   )

@@ -28,8 +28,7 @@ export interface Verdict {
   readonly run: string
 }
 
-export interface Options extends Omit<Executor.Options, "source"> {
-  readonly source: Executor.Options["source"]
+export interface Options extends Executor.Options {
   /** Parameters that the checks leave alone. */
   readonly params?: Json.JsonObject
   /** Runs statistical checks over the seeds 0 to `seeds - 1` instead of their own. */

@@ -1,0 +1,101 @@
+/** The command line: its commands, and how it runs in a process. */
+// Not the package's index: importing all of it takes most of a second.
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Effect, Stdio } from "effect"
+import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
+import * as Versions from "../Versions.ts"
+import { Catalog, type Load } from "./Catalog.ts"
+import { claims } from "./commands/claims.ts"
+import { list } from "./commands/list.ts"
+import { plan } from "./commands/plan.ts"
+import { replay } from "./commands/replay.ts"
+import { run } from "./commands/run.ts"
+import { runs } from "./commands/runs.ts"
+import { show } from "./commands/show.ts"
+import { verify } from "./commands/verify.ts"
+import * as Failure from "./failure.ts"
+import { line, Output } from "./Output.ts"
+
+/** Runs the command line that this process was started with, and sets its exit status. */
+export const main = (catalog: Load): void => {
+  endOnSecondInterrupt()
+  const program = Stdio.Stdio.use(({ args }) => Effect.flatMap(args, prefline)).pipe(
+    Effect.provideService(Catalog, catalog),
+    Effect.provide([NodeServices.layer, Output.layer])
+  )
+  NodeRuntime.runMain(program, {
+    disableErrorReporting: true,
+    teardown: (exit, end) => end(Failure.statusOf(exit))
+  })
+}
+
+/** Runs a command line, and tells what goes wrong. `Failure.statusOf` says what its exit means for a process. */
+export const prefline = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
+  const settings = { verbose: process.env["PREFLINE_DEBUG"] === "1" }
+  const command = root.pipe(
+    Command.provideEffectDiscard(({ verbose }) => Effect.sync(() => (settings.verbose ||= verbose)))
+  )
+  yield* Command.runWith(command, { version: Versions.current.prefline })(args).pipe(
+    Effect.provideService(CliOutput.Presenter, yield* presenter),
+    Effect.provideService(CliConfig.CliConfig, {
+      builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions]
+    }),
+    Effect.onError((cause) => tell(Failure.tell(cause, settings)))
+  )
+})
+
+const root = Command.make("prefline").pipe(
+  Command.withDescription("Experiments in preference optimization, run as reproducible graphs"),
+  Command.withSharedFlags({
+    verbose: Flag.Boolean("verbose").pipe(
+      Flag.withDescription("Show where an error happened (as PREFLINE_DEBUG=1 does)"),
+      Flag.withDefault(false)
+    )
+  }),
+  Command.withSubcommands([list, plan, run, replay, verify, claims, runs, show]),
+  Command.withExamples([
+    { command: "npm start", description: "A first experiment: DPO on a small model" },
+    { command: "npm run prefline -- list", description: "What can be run" },
+    { command: "npm run prefline -- run dpo --set beta=0.2", description: "Run it with another parameter" },
+    { command: "npm run prefline -- show", description: "Look at the newest run" }
+  ])
+)
+
+const tell = (text: string | undefined) =>
+  text === undefined
+    ? Effect.void
+    : Output.use(({ stderr }) => line(stderr, `${stderr.style.red("prefline:")} ${text}`))
+
+/** Help goes to stdout; what was typed wrong, and where to read on, to stderr, so that it never mixes with an answer. */
+const presenter = Effect.gen(function* () {
+  const { stderr, stdout } = yield* Output
+  const formatter = CliOutput.defaultFormatter({ colors: stdout.style.bold("") !== "" })
+  const present: CliOutput.Presenter["present"] = (event) => {
+    switch (event._tag) {
+      case "Help":
+        return line(stdout, formatter.formatHelpDoc(event.helpDoc))
+      case "Version":
+        return line(stdout, formatter.formatVersion(event.name, event.version))
+      case "InvalidInvocation": {
+        const problems = event.errors.map(({ message }) => message).join("\n")
+        const command = event.commandPath.join(" ")
+        return line(stderr, `${stderr.style.red("prefline:")} ${problems}\n\nSee \`${command} --help\`.`)
+      }
+    }
+  }
+  return { present }
+})
+
+/** npm passes an interrupt on that the terminal has already sent: one that comes much later is a second one. */
+const SECOND_AFTER = 1000
+
+/** The first interrupt lets the run end in order; a second one does not wait for it. Nothing that is stored is lost. */
+const endOnSecondInterrupt = () => {
+  let first: number | undefined
+  process.on("SIGINT", () => {
+    const now = performance.now()
+    first ??= now
+    if (now - first > SECOND_AFTER) process.exit(Failure.INTERRUPTED)
+  })
+}

@@ -1,0 +1,59 @@
+import { Clock, Effect } from "effect"
+import { Command } from "effect/cli"
+import * as Executor from "../../executor/Executor.ts"
+import { RunFailed } from "../../executor/errors.ts"
+import { CodeHash } from "../../store/CodeHash.ts"
+import { announce } from "../announce.ts"
+import * as Display from "../display/Display.ts"
+import { storeAt, withServices } from "../environment.ts"
+import * as Flags from "../flags.ts"
+import { line, Output, printJson } from "../Output.ts"
+import * as PipelineSource from "../PipelineSource.ts"
+import * as Parameters from "../parameters.ts"
+import * as Report from "../report.ts"
+
+export const run = Command.make(
+  "run",
+  {
+    pipeline: Flags.pipeline,
+    set: Flags.set,
+    seed: Flags.seed,
+    store: Flags.store,
+    device: Flags.device,
+    concurrency: Flags.concurrency,
+    json: Flags.json
+  },
+  Effect.fn("cli.run")(function* ({ concurrency, device, json, pipeline, seed, set, store }) {
+    const params = yield* Parameters.fromFlags(set, seed)
+    const found = yield* PipelineSource.find(pipeline)
+    const built = yield* Parameters.build(found.pipeline, params)
+    const { stderr, stdout } = yield* Output
+    const sink = json ? stderr : stdout
+    const begun = yield* Clock.currentTimeMillis
+    const settle = Effect.fnUntraced(function* (result: Executor.RunResult) {
+      yield* Report.outputs(result, sink)
+      yield* line(sink, `\n${Report.lastLine(result, (yield* Clock.currentTimeMillis) - begun)}`)
+      if (json) yield* printJson(Report.toJson(result))
+    })
+    yield* announce(built, sink).pipe(
+      Effect.andThen(
+        Effect.scoped(
+          Effect.flatMap(Display.make(sink), (listen) =>
+            Executor.run(built, { source: found.source, concurrency, listen })
+          )
+        )
+      ),
+      Effect.tap(settle),
+      Effect.tapError((error) => (error instanceof RunFailed ? settle(error.result) : Effect.void)),
+      (effect) => withServices(effect, { device, layer: found.layer, nodes: built.graph.nodes }),
+      Effect.provide([storeAt(store), CodeHash.layer])
+    )
+  })
+).pipe(
+  Command.withDescription("Runs a pipeline: what is cached is served, the rest is computed"),
+  Command.withExamples([
+    { command: "npm run prefline -- run dpo", description: "Run it, or go on where an interrupted run stopped" },
+    { command: "npm run prefline -- run dpo --set beta=0.2 --seed 1", description: "With other parameters" },
+    { command: "npm run prefline -- run ./mine.ts#sweep", description: "A pipeline from a file of your own" }
+  ])
+)

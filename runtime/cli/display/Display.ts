@@ -1,0 +1,10 @@
+/** What a person sees while a run goes on. */
+import { Effect, type Scope } from "effect"
+import type { Sink } from "../Output.ts"
+import * as Live from "./live.ts"
+import * as Plain from "./plain.ts"
+import type { Listener } from "./progress.ts"
+
+/** Lines that are redrawn on a terminal; plain ones elsewhere. The scope's end leaves only lines that stay. */
+export const make = (sink: Sink): Effect.Effect<Listener, never, Scope.Scope> =>
+  sink.isTerminal ? Live.make(sink) : Effect.sync(() => Plain.make(sink))

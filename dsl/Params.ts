@@ -4,9 +4,9 @@ import { Cause, Effect, Exit, Schema } from "effect"
 /** Gives a parameter a default, both where it is constructed in code and where it is decoded from JSON. */
 export const withDefault =
   <S extends Schema.Top & Schema.WithoutConstructorDefault>(fallback: NoInfer<S["Type"]>) =>
-  (schema: S): Schema.withConstructorDefault<Schema.withDecodingDefaultType<S>> =>
+  (schema: S): Schema.withConstructorDefault<Schema.withDecodingDefaultTypeKey<S>> =>
     Schema.withConstructorDefault(Effect.succeed(fallback) as Effect.Effect<never>)(
-      Schema.withDecodingDefaultType(Effect.succeed(fallback))(schema)
+      Schema.withDecodingDefaultTypeKey(Effect.succeed(fallback))(schema)
     ) as never
 
 export const Positive = Schema.Finite.check(Schema.isGreaterThan(0))

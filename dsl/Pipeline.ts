@@ -4,7 +4,7 @@
  */
 import { Effect, Schema } from "effect"
 import type * as Check from "./Check.ts"
-import { ComponentInvalid } from "./Component.ts"
+import { ComponentInvalid, isComponent } from "./Component.ts"
 import * as Graph from "./Graph.ts"
 import type * as Json from "./Json.ts"
 import * as Node from "./Node.ts"
@@ -92,8 +92,8 @@ export interface Built<out E = unknown, out R = unknown> {
   readonly pipeline: string
   readonly params: Json.JsonObject
   readonly graph: Graph.Graph
-  readonly "~E"?: E
-  readonly "~R"?: R
+  /** Only in types. */
+  readonly [TypeId]?: { readonly error: () => E; readonly services: () => R }
 }
 
 /** Decodes JSON parameters (defaults apply, unknown names are refused) and lays out the graph. */
@@ -155,9 +155,14 @@ export interface Setting {
   readonly name: string
 }
 
-/** All combinations of a grid, the last name varying fastest. */
-export const settings = (grid: Readonly<Record<string, ReadonlyArray<unknown> | undefined>>): ReadonlyArray<Setting> =>
-  Object.entries(grid)
+/**
+ * All combinations of a grid, the last name varying fastest. Throws `StageMisused` where two of them would have one name
+ * (a value listed twice).
+ */
+export const settings = (
+  grid: Readonly<Record<string, ReadonlyArray<unknown> | undefined>>
+): ReadonlyArray<Setting> => {
+  const all = Object.entries(grid)
     .reduce<ReadonlyArray<ReadonlyArray<readonly [string, unknown]>>>(
       (all, [name, values]) =>
         all.flatMap((chosen) => (values ?? []).map((value) => [...chosen, [name, value] as const])),
@@ -167,9 +172,18 @@ export const settings = (grid: Readonly<Record<string, ReadonlyArray<unknown> | 
       params: Object.fromEntries(chosen),
       name: chosen.map(([name, value]) => `${name}=${settingText(value)}`).join(",")
     }))
+  const names = all.map(({ name }) => name)
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined) throw new StageMisused({ stage: "sweep", problem: `the setting ${twice} is there twice` })
+  return all
+}
 
-const settingText = (value: unknown) =>
-  typeof value === "object" && value !== null && "name" in value ? String(value.name) : String(value)
+/** Numbers and texts as they are, components as `dpo(beta=0.1,labelSmoothing=0)`. */
+const settingText = (value: unknown): string => {
+  if (!isComponent(value)) return typeof value === "object" ? JSON.stringify(value) : String(value)
+  const params = Object.entries(value.params).map(([name, param]) => `${name}=${settingText(param)}`)
+  return params.length === 0 ? value.name : `${value.name}(${params.join(",")})`
+}
 
 /**
  * One graph over every combination of the listed values; nodes that do not depend on a swept parameter appear once.

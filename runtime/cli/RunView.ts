@@ -1,6 +1,5 @@
 /** Runs as their journals tell them, for people to look at, and how to find one. */
 import { Effect, Option, Schema } from "effect"
-import type * as Json from "../../dsl/Json.ts"
 import { Name } from "../../dsl/Params.ts"
 import type { ArtifactRef } from "../store/ArtifactRef.ts"
 import * as Journal from "../store/Journal.ts"
@@ -14,7 +13,6 @@ export interface NodeView {
   readonly inputs: Readonly<Record<string, string>>
   readonly status: "computed" | "cached" | "failed" | "skipped" | "unfinished"
   readonly key: string | undefined
-  readonly parts: Json.Json | undefined
   readonly ms: number | undefined
   readonly output: ArtifactRef | undefined
   readonly error: string | undefined
@@ -56,21 +54,21 @@ export const load = Effect.fn("RunView.load")(function* (run: string) {
   const { finished: _, nodes, ...record } = yield* Journal.summarize(root, run)
   const events = yield* Journal.read(root, run)
   const ended = events.findLast((event) => event._tag === "RunFinished")
-  const view: RunView = { ...record, ms: ended?.ms, nodes: nodes.map((node) => nodeView(node, events)) }
+  const last = new Map(events.flatMap((event) => ("node" in event ? [[event.node, event] as const] : [])))
+  const view: RunView = { ...record, ms: ended?.ms, nodes: nodes.map((node) => nodeView(node, last.get(node.id))) }
   return view
 })
 
 const nodeView = (
   { id, inputs, stage }: Journal.Record["nodes"][number],
-  events: ReadonlyArray<Journal.RunEvent>
+  last: Journal.RunEvent | undefined
 ): NodeView => {
   const about = { id, inputs, stage }
-  const none = { key: undefined, parts: undefined, ms: undefined, output: undefined, error: undefined }
-  const last = events.findLast((event) => "node" in event && event.node === id)
+  const none = { key: undefined, ms: undefined, output: undefined, error: undefined }
   switch (last?._tag) {
     case "NodeFinished": {
-      const { key, ms, output, parts, status } = last
-      return { ...about, ...none, status, key, parts, ms, output }
+      const { key, ms, output, status } = last
+      return { ...about, ...none, status, key, ms, output }
     }
     case "NodeFailed":
       return { ...about, ...none, status: "failed", ms: last.ms, error: last.error.message }

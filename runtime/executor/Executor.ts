@@ -9,7 +9,7 @@ import type * as Pipeline from "../../dsl/Pipeline.ts"
 import { Progress, type Report } from "../../dsl/Progress.ts"
 import type * as Stage from "../../dsl/Stage.ts"
 import type { ArtifactRef } from "../store/ArtifactRef.ts"
-import { CodeHash } from "../store/CodeHash.ts"
+import { CodeHash, type CodeUnreadable } from "../store/CodeHash.ts"
 import * as Journal from "../store/Journal.ts"
 import type * as Key from "../store/Key.ts"
 import { Store } from "../store/Store.ts"
@@ -60,7 +60,14 @@ export type Event =
  * Runs the graph. Fails with `RunFailed`, which carries the whole result, if a node failed for good. An interrupted run
  * leaves a journal that says so, and the next run goes on from what is in the store.
  */
-export const run = <E, R>(built: Pipeline.Built<E, R>, options: Options) =>
+export const run = <E, R>(
+  built: Pipeline.Built<E, R>,
+  options: Options
+): Effect.Effect<
+  RunResult,
+  RunFailed | Journal.JournalFailed | Journal.RunIdInvalid | CodeUnreadable,
+  R | Store | CodeHash
+> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const { graph } = built
@@ -83,7 +90,10 @@ export const run = <E, R>(built: Pipeline.Built<E, R>, options: Options) =>
       if (failures.length > 0) return yield* new RunFailed({ run: result.run, failures, result })
       return result
     })
-  ).pipe(Effect.scoped, Effect.withSpan("prefline.run", { attributes: { "prefline.pipeline": built.pipeline } }))
+  ).pipe(
+    Effect.scoped,
+    Effect.withSpan("prefline.run", { attributes: { "prefline.pipeline": built.pipeline } })
+  ) as Effect.Effect<RunResult, any, any>
 
 /** Every node in a fiber of its own, which waits for the nodes before it. */
 const settleAll = Effect.fnUntraced(function* (session: Session) {
@@ -166,8 +176,8 @@ const settle = Effect.fnUntraced(function* (
       )
       const ms = (yield* Clock.currentTimeMillis) - begun
       if (Exit.isSuccess(exit)) {
-        const { key, parts } = progress.keyed!
-        yield* session.journal.append({ _tag: "NodeFinished", node: id, key, parts, ms, ...exit.value })
+        const { key } = progress.keyed!
+        yield* session.journal.append({ _tag: "NodeFinished", node: id, key, ms, ...exit.value })
         return { ...about, key, ms, ...exit.value } satisfies NodeResult as NodeResult
       }
       if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.failCause(exit.cause as Cause.Cause<never>)

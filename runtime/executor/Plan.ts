@@ -18,11 +18,16 @@ export interface PlannedNode {
   readonly why: ReadonlyArray<string>
 }
 
-export const make = Effect.fn("Plan.make")(function* (built: Pipeline.Built) {
+/** `unknown` stands for what the fingerprints of the pipeline's own sources fail with. */
+type PlanError = unknown
+
+export const make = Effect.fn("Plan.make")(function* <E, R>(
+  built: Pipeline.Built<E, R>
+): Effect.fn.Return<ReadonlyArray<PlannedNode>, PlanError, R | Store | CodeHash> {
   const store = yield* Store
   const codes = yield* CodeHash
   yield* codes.prefetch(modulesOf(built.graph))
-  const before = yield* Journal.keyParts(store.root, built.pipeline)
+  const before = yield* Journal.lastKeys(store.root, built.pipeline)
   const known = new Map<string, ArtifactRef>()
   const planned: Array<PlannedNode> = []
   for (const { id, inputs, node } of built.graph.nodes) {
@@ -42,7 +47,9 @@ export const make = Effect.fn("Plan.make")(function* (built: Pipeline.Built) {
     const { key, parts } = yield* keyOf(node, refs)
     const action = yield* store.lookup(key)
     if (Option.isNone(action)) {
-      planned.push({ id, stage, status: "run", key, why: Key.explain(before.get(id), parts) })
+      const last = before.has(id) ? yield* store.lookup(before.get(id)!) : Option.none()
+      const why = Key.explain(Option.getOrUndefined(Option.map(last, ({ parts }) => parts)), parts)
+      planned.push({ id, stage, status: "run", key, why })
       continue
     }
     const state = yield* store.inspect(action.value.output)

@@ -66,8 +66,8 @@ export interface Summary {
   readonly params: Json.JsonObject
   readonly at: string
   readonly nodes: number
-  /** `unfinished`: it still runs, or its process died. */
-  readonly status: (typeof RunFinished.Type)["status"] | "unfinished"
+  /** `unfinished`: it still runs, or its process died. `damaged`: its journal's beginning cannot be read. */
+  readonly status: (typeof RunFinished.Type)["status"] | "unfinished" | "damaged"
   readonly ms: number | undefined
 }
 
@@ -149,16 +149,16 @@ export const latest = (root: string, filter: { readonly pipeline?: string } = {}
     )
   )
 
-/** For every node that some run of the pipeline finished, the parts of its key when that last happened. */
-export const keyParts = Effect.fn("Journal.keyParts")(function* (root: string, pipeline: string) {
-  const parts = new Map<string, Json.Json>()
+/** For every node that some run of the pipeline finished, the key under which that last happened. */
+export const lastKeys = Effect.fn("Journal.lastKeys")(function* (root: string, pipeline: string) {
+  const keys = new Map<string, string>()
   for (const summary of yield* list(root)) {
     if (summary.pipeline !== pipeline) continue
     const { finished } = yield* summarize(root, summary.run)
-    for (const [node, event] of finished) if (!parts.has(node)) parts.set(node, event.parts)
+    for (const [node, { key }] of finished) if (!keys.has(node)) keys.set(node, key)
     if (finished.size >= summary.nodes) break
   }
-  return parts as ReadonlyMap<string, Json.Json>
+  return keys as ReadonlyMap<string, string>
 })
 
 const decodeEvent = Schema.decodeUnknownResult(Schema.fromJsonString(RunEvent))
@@ -207,7 +207,10 @@ const glance = Effect.fnUntraced(function* (root: string, run: string) {
   const ends = yield* attempt(path, () => Layout.ifThere(() => firstAndLastLine(path)))
   if (ends === undefined || ends.first === undefined) return Option.none<Summary>()
   const started = decodeFirst(ends.first)
-  if (Result.isFailure(started)) return yield* new JournalDamaged({ run, line: 1, problem: started.failure.message })
+  if (Result.isFailure(started)) {
+    const nothing = { pipeline: "", params: {}, at: timeIn(run), nodes: 0, ms: undefined }
+    return Option.some<Summary>({ run, ...nothing, status: "damaged" })
+  }
   const finished = decodeLast(ends.last)
   const { at, nodes, params, pipeline } = started.success
   return Option.some<Summary>({
@@ -220,6 +223,12 @@ const glance = Effect.fnUntraced(function* (root: string, run: string) {
     ms: Option.isSome(finished) ? finished.value.ms : undefined
   })
 })
+
+/** The second that a run's id begins with, as an ISO time. */
+const timeIn = (run: string): string => {
+  const [, year, month, day, hour, minute, second] = /^(....)(..)(..)-(..)(..)(..)/.exec(run)!
+  return `${year}-${month}-${day}T${hour}:${minute}:${second}.000Z`
+}
 
 const firstAndLastLine = (path: string): { readonly first: string | undefined; readonly last: string } => {
   const fd = Fs.openSync(path, "r")

@@ -36,8 +36,6 @@ export const NodeFinished = Schema.TaggedStruct("NodeFinished", {
   at,
   node,
   key: Digest,
-  /** The parts of the key; see `Key`. */
-  parts: Schema.Json,
   status: Schema.Literals(["computed", "cached"]),
   output: ArtifactRef,
   ms

@@ -40,7 +40,7 @@ export const each = (score: (answer: Answer) => number): Reward => ({
 export const scopeField = (fallback: "completion" | "whole") =>
   Schema.Literals(["completion", "whole"]).pipe(
     Schema.withConstructorDefault(Effect.succeed(fallback)),
-    Schema.withDecodingDefaultType(Effect.succeed(fallback))
+    Schema.withDecodingDefaultTypeKey(Effect.succeed(fallback))
   )
 
 /** The text that a scope selects. */

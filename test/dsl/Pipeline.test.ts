@@ -142,6 +142,14 @@ describe("Pipeline", () => {
     })
   )
 
+  it("sweep: settings have names of their own, also where components differ in a parameter only", () => {
+    const names = Pipeline.settings({ by: [times({ factor: 1 }), times({ factor: 2 })], n: [1] }).map(
+      ({ name }) => name
+    )
+    assert.deepStrictEqual(names, ["by=times(factor=1),n=1", "by=times(factor=2),n=1"])
+    assert.throws(() => Pipeline.settings({ n: [1, 2, 1] }), /the setting n=1 is there twice/)
+  })
+
   it("refuses names that would be unsafe in a path", () => {
     assert.throws(() => Pipeline.make("../up", { description: "", params: {} }, () => ({})), /is no name/)
     assert.throws(() => count({ as: "a/b" }), /is no name/)

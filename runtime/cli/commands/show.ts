@@ -1,6 +1,7 @@
-import { Effect } from "effect"
+import { Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
 import type { ArtifactRef } from "../../store/ArtifactRef.ts"
+import { Store } from "../../store/Store.ts"
 import { existingStoreAt } from "../environment.ts"
 import * as Flags from "../flags.ts"
 import * as Format from "../format.ts"
@@ -73,6 +74,13 @@ const nodeRow = ({ error, id, ms, output, stage, status }: NodeView, style: Styl
   output === undefined ? "" : style.dim(Format.short(output.digest))
 ]
 
+/** What the node's key was made of; the action table keeps it. */
+const partsOf = Effect.fnUntraced(function* ({ key }: NodeView) {
+  if (key === undefined) return undefined
+  const action = yield* (yield* Store).lookup(key)
+  return Option.getOrUndefined(Option.map(action, ({ parts }) => parts))
+})
+
 const showNode = Effect.fnUntraced(function* (run: RunView, node: NodeView) {
   const { style } = (yield* Output).stdout
   const inputs = Object.entries(node.inputs).map(([name, input]) => (name === input ? name : `${name} = ${input}`))
@@ -87,11 +95,12 @@ const showNode = Effect.fnUntraced(function* (run: RunView, node: NodeView) {
     ...(node.error === undefined ? [] : [["error", Format.visible(node.error)]])
   ]
   yield* print(Format.table(facts))
-  if (node.parts !== undefined) {
-    const parts = JSON.stringify(node.parts, null, 2)
+  const parts = yield* partsOf(node)
+  if (parts !== undefined) {
+    const lines = JSON.stringify(parts, null, 2)
       .split("\n")
       .map((line) => `  ${line}`)
-    yield* print(`\n${style.bold("the key is made of")}\n${parts.join("\n")}`)
+    yield* print(`\n${style.bold("the key is made of")}\n${lines.join("\n")}`)
   }
   if (node.output !== undefined) yield* showOutput(node.output)
 })
@@ -112,10 +121,10 @@ const showOutput = Effect.fnUntraced(function* (ref: ArtifactRef) {
 const runJson = ({ nodes, ms, ...run }: RunView) => ({
   ...run,
   ms: ms ?? null,
-  nodes: nodes.map(({ parts: _, ...node }) => nodeFacts(node))
+  nodes: nodes.map(nodeFacts)
 })
 
-const nodeFacts = ({ error, key, ms, output, ...node }: Omit<NodeView, "parts">) => ({
+const nodeFacts = ({ error, key, ms, output, ...node }: NodeView) => ({
   ...node,
   key: key ?? null,
   ms: ms ?? null,
@@ -123,9 +132,15 @@ const nodeFacts = ({ error, key, ms, output, ...node }: Omit<NodeView, "parts">)
   error: error ?? null
 })
 
-const nodeJson = Effect.fnUntraced(function* (run: RunView, { parts, ...node }: NodeView) {
+const nodeJson = Effect.fnUntraced(function* (run: RunView, node: NodeView) {
   const preview = node.output === undefined ? null : yield* Preview.read(node.output)
-  yield* printJson({ run: run.run, pipeline: run.pipeline, ...nodeFacts(node), parts: parts ?? null, preview })
+  yield* printJson({
+    run: run.run,
+    pipeline: run.pipeline,
+    ...nodeFacts(node),
+    parts: (yield* partsOf(node)) ?? null,
+    preview
+  })
 })
 
 const artifactJson = Effect.fnUntraced(function* ({ madeBy, ref }: Extract<Target.Target, { _tag: "Artifact" }>) {

@@ -1,20 +1,19 @@
 import { readdirSync, readFileSync, rmSync, truncateSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Stream, Tracer } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Schema, Stream, Tracer } from "effect"
+import { Index, withDefault } from "../../../dsl/Params.ts"
 import * as Pipeline from "../../../dsl/Pipeline.ts"
 import { Store } from "../../../runtime/store/Store.ts"
 import * as S from "./support.ts"
 
 const chain = Pipeline.make(
   "chain",
-  { description: "", params: { to: S.count.stage.params.fields["to"], scale: S.sum.stage.params.fields["scale"] } },
-  ({ scale, to }: any) => {
+  { description: "", params: { to: Index.pipe(withDefault(5)), scale: Schema.Finite.pipe(withDefault(1)) } },
+  ({ scale, to }) => {
     const noisy = S.count({ to }).pipe(S.noise())
-    return {
-      total: noisy.pipe(S.sum({ scale })),
-      same: S.count({ to }).pipe(S.atMost({ limit: 100 }), S.sum({ scale: 2 }))
-    }
+    const same = S.count({ to }).pipe(S.atMost({ limit: 100 }), S.sum({ scale: 2 }))
+    return { total: noisy.pipe(S.sum({ scale })), same }
   }
 )
 

@@ -20,11 +20,10 @@ const started = (run: string, pipeline = "dpo", ids: ReadonlyArray<string> = ["a
   outputs: { report: ids[0]! }
 })
 
-const finished = (node: string, parts = "p"): Journal.Reported => ({
+const finished = (node: string, key = node): Journal.Reported => ({
   _tag: "NodeFinished",
   node,
-  key: sha256(node),
-  parts,
+  key: sha256(key),
   status: "computed",
   output: { artifact: "score", digest: sha256("o"), files: [{ name: "value.json", digest: sha256("f"), bytes: 3 }] },
   ms: 1.5
@@ -242,7 +241,23 @@ describe("the runs of a store", () => {
     )
   )
 
-  it.effect("tell the parts of each node's key when it was last finished", () =>
+  it.effect("lists a damaged journal as such, and the others beside it", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const root = yield* folder
+        const whole = yield* runOf(root, "dpo", [finished("a")])
+        const broken = yield* runOf(root, "dpo", [finished("a")])
+        Fs.writeFileSync(file(root, broken), "not JSON\n")
+        const statuses = (yield* Journal.list(root)).map(({ run, status }) => [run, status])
+        assert.sameDeepMembers(statuses, [
+          [whole, "unfinished"],
+          [broken, "damaged"]
+        ])
+      })
+    )
+  )
+
+  it.effect("tell the key under which each node was last finished", () =>
     Effect.scoped(
       Effect.gen(function* () {
         const root = yield* folder
@@ -251,9 +266,9 @@ describe("the runs of a store", () => {
         yield* runOf(root, "dpo", [finished("a", "2")])
         yield* TestClock.adjust("1 second")
         yield* runOf(root, "ipo", [finished("a", "3"), finished("b", "3")])
-        assert.deepStrictEqual([...(yield* Journal.keyParts(root, "dpo"))].sort(), [
-          ["a", "2"],
-          ["b", "1"]
+        assert.deepStrictEqual([...(yield* Journal.lastKeys(root, "dpo"))].sort(), [
+          ["a", sha256("2")],
+          ["b", sha256("1")]
         ])
       })
     )

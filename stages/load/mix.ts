@@ -22,7 +22,7 @@ export const mix = Stage.make({
   input: Texts,
   inputs: { and: Texts },
   output: Texts,
-  run: ({ input, inputs, params }) => {
+  run: ({ input, inputs, params }): Stream.Stream<Text, DecodeError> => {
     const left = repeated(input, params.repeats)
     const right = repeated(inputs.and, params.andRepeats)
     if (params.order === "concatenated") return Stream.concat(left, right)
@@ -32,7 +32,7 @@ export const mix = Stage.make({
           left: params.repeats * (yield* Stream.runCount(input.stream)),
           right: params.andRepeats * (yield* Stream.runCount(inputs.and.stream))
         }
-        return Stream.combine(
+        const interleaved = Stream.combine(
           left,
           right,
           () => ({ left: 0, right: 0 }),
@@ -43,6 +43,7 @@ export const mix = Stage.make({
               ? Effect.map(pullLeft, (text) => [text, { ...taken, left: taken.left + 1 }] as const)
               : Effect.map(pullRight, (text) => [text, { ...taken, right: taken.right + 1 }] as const)
         )
+        return interleaved as Stream.Stream<Text, DecodeError> // a pull's end is no failure of the stream
       })
     )
   }

@@ -14,14 +14,18 @@ const example = /```ts\n([\s\S]*?)```/.exec(readme)![1]!
 const file = join(root, `experiment-${process.pid}.ts`)
 const config = join(root, `tsconfig-${process.pid}.json`)
 const store = mkdtempSync(join(tmpdir(), "prefline-readme-"))
-const node = (...args: ReadonlyArray<string>) => promisify(execFile)(process.execPath, [...args], { cwd: root, maxBuffer: 2 ** 26 })
+const node = (...args: ReadonlyArray<string>) =>
+  promisify(execFile)(process.execPath, [...args], { cwd: root, maxBuffer: 2 ** 26 })
 const run = async () => {
   const { stdout } = await node("runtime/cli/start.mjs", "run", file, "--json", "--store", store, "--set", "steps=2")
   return JSON.parse(stdout.trim().split("\n").at(-1)!)
 }
 
 beforeAll(() => {
-  writeFileSync(file, example.replace("steps: 300", "steps: 3").replace("limit: 400", "limit: 40").replace("limit: 100", "limit: 5"))
+  writeFileSync(
+    file,
+    example.replace("steps: 300", "steps: 3").replace("limit: 400", "limit: 40").replace("limit: 100", "limit: 5")
+  )
   writeFileSync(config, JSON.stringify({ extends: "./tsconfig.json", include: [file, "stages"] }))
 })
 afterAll(() => {

@@ -136,7 +136,7 @@ export const experiment = <const O extends Component.Component<"objective", Pair
 /** Parameters that text experiments share: how much is trained, sampled and evaluated. */
 export const scaleFields = {
   /** Steps of the starting policy's training. */
-  baseSteps: Count.pipe(withDefault(1000)),
+  baseSteps: Count.pipe(withDefault(1300)),
   /** Optimizer steps on preferences, 16 pairs each. */
   steps: Count.pipe(withDefault(120)),
   trainPrompts: Count.pipe(withDefault(1200)),

@@ -39,12 +39,12 @@ export const seed = Flag.Int("seed").pipe(
 
 type Concurrency = NonNullable<Options["concurrency"]>
 
-/** `4`, or `cpu=4,device=1,network=8`. A bare number leaves the device alone: it does one thing at a time. */
+/** `4`, or `cpu=4,network=8`. The device is left alone: it does one thing at a time. */
 export const parseConcurrency = (text: string): Option.Option<Concurrency> => {
   if (/^[1-9]\d*$/.test(text)) return Option.some({ cpu: Number(text), network: Number(text) })
   const limits: { -readonly [K in keyof Concurrency]: Concurrency[K] } = {}
   for (const part of text.split(",")) {
-    const [, resource, limit] = /^(cpu|device|network)=([1-9]\d*)$/.exec(part) ?? []
+    const [, resource, limit] = /^(cpu|network)=([1-9]\d*)$/.exec(part) ?? []
     if (resource === undefined || resource in limits) return Option.none()
     limits[resource as keyof Concurrency] = Number(limit)
   }
@@ -52,11 +52,11 @@ export const parseConcurrency = (text: string): Option.Option<Concurrency> => {
 }
 
 export const concurrency = Flag.String("concurrency").pipe(
-  Flag.withMetavar("<n | cpu=n,device=n,network=n>"),
+  Flag.withMetavar("<n | cpu=n,network=n>"),
   Flag.withDescription("How many nodes run at a time: one number for cpu and network work, or one for each"),
   Flag.filterMap(
     parseConcurrency,
-    (text) => `a number of at least 1, or some of cpu=4,device=1,network=8; got ${JSON.stringify(text)}`
+    (text) => `a number of at least 1, or one of cpu=4,network=8; got ${JSON.stringify(text)}`
   ),
   Flag.withDefault({} as Concurrency)
 )

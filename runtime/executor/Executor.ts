@@ -43,8 +43,11 @@ export interface RunResult {
 export interface Options {
   /** Where another process finds the pipeline; see `Task`. */
   readonly source: { readonly module: string; readonly export: string }
-  /** Nodes of a resource class that run at a time: `cpu` as many as cores, `device` 1, `network` 8 unless told. */
-  readonly concurrency?: Partial<Record<Stage.Resource, number>>
+  /**
+   * Nodes of a resource class that run at a time: `cpu` as many as cores, `network` 8 unless told. The device of a process
+   * does one thing at a time.
+   */
+  readonly concurrency?: Partial<Record<Exclude<Stage.Resource, "device">, number>>
   readonly listen?: (event: Event) => Effect.Effect<void>
 }
 
@@ -144,7 +147,7 @@ const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options:
   const asked = options.concurrency ?? {}
   const limits = {
     cpu: yield* Semaphore.make(asked.cpu ?? availableParallelism()),
-    device: yield* Semaphore.make(asked.device ?? 1),
+    device: yield* Semaphore.make(1),
     network: yield* Semaphore.make(asked.network ?? 8)
   }
   const session: Session = { built, options, listen, journal, limits, failures: new Map() }
@@ -220,7 +223,10 @@ const obtain = Effect.fnUntraced(function* (
   progress.keyed = { key, parts }
   const known = yield* store.lookup(key)
   const state = Option.isNone(known) ? "unknown" : yield* store.inspect(known.value.output)
-  if (Option.isSome(known) && state === "intact") return { status: "cached" as const, output: known.value.output }
+  if (Option.isSome(known) && state === "intact") {
+    yield* store.dropPartial(key) // what another process left that was killed while this one finished
+    return { status: "cached" as const, output: known.value.output }
+  }
   const output = yield* compute(session, { id, node }, key, inputs, progress)
   if (node.stage.source !== undefined && (yield* keyOf(node, inputs)).key !== key) {
     return yield* new SourceChanged({ stage: node.stage.name })

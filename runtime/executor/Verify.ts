@@ -1,5 +1,7 @@
 /** Computes a run's nodes again from their stored inputs and holds the results to their artifacts' equality. */
-import { Effect, Option } from "effect"
+import { Effect, Option, Schema } from "effect"
+import type * as Graph from "../../dsl/Graph.ts"
+import * as Json from "../../dsl/Json.ts"
 import type * as Pipeline from "../../dsl/Pipeline.ts"
 import * as Rng from "../../dsl/Rng.ts"
 import { type ArtifactRef, sha256 } from "../store/ArtifactRef.ts"
@@ -18,9 +20,19 @@ export interface Verdict {
   readonly keyChanged: boolean
 }
 
+/** The pipeline of a run builds other nodes than the run had: it was changed, or the run was a sweep of `claims`. */
+export class GraphChanged extends Schema.TaggedError<GraphChanged>()("GraphChanged", {
+  run: Schema.String,
+  pipeline: Schema.String
+}) {
+  override get message() {
+    return `run ${this.run} cannot be verified: its pipeline (${this.pipeline}) does not build the nodes it had then`
+  }
+}
+
 /**
  * Recomputes `sample` nodes of a run (all unless told), chosen by `seed`. The pipeline must be built with the parameters
- * of that run.
+ * of that run, else it fails with `GraphChanged`.
  */
 export const verify = Effect.fn("Verify.verify")(function* (
   run: string,
@@ -33,6 +45,7 @@ export const verify = Effect.fn("Verify.verify")(function* (
 ) {
   const store = yield* Store
   const record = yield* Journal.summarize(store.root, run)
+  if (!sameGraph(record.nodes, built.graph)) return yield* new GraphChanged({ run, pipeline: record.pipeline })
   const finished = built.graph.nodes.filter(({ id }) => record.finished.has(id))
   const order = Rng.make(options.seed ?? 0, "verify").permutation(0, finished.length)
   const chosen = new Set(order.slice(0, options.sample ?? finished.length))
@@ -65,3 +78,7 @@ export const verify = Effect.fn("Verify.verify")(function* (
   }
   return verdicts as ReadonlyArray<Verdict>
 })
+
+const sameGraph = (then: Journal.Record["nodes"], now: Graph.Graph) =>
+  Json.canonicalUnsafe(then.map(({ id, inputs, stage }) => ({ id, stage, inputs }))) ===
+  Json.canonicalUnsafe(now.nodes.map(({ id, inputs, node }) => ({ id, stage: node.stage.name, inputs })))

@@ -21,38 +21,29 @@ export interface Policy {
   readonly encodeCompletion: (completion: Completion) => ReadonlyArray<number>
 }
 
-/** The checkpoint's parts do not make a policy together. */
-export class PolicyInvalid extends Schema.TaggedError<PolicyInvalid>()("PolicyInvalid", {
-  part: Schema.Literals(["config", "tokenizer"]),
-  problem: Schema.String
-}) {
+/** The checkpoint's tokenizer cannot be used with its model. */
+export class PolicyInvalid extends Schema.TaggedError<PolicyInvalid>()("PolicyInvalid", { problem: Schema.String }) {
   override get message() {
-    return `checkpoint, ${this.part}: ${this.problem}`
+    return `checkpoint, tokenizer: ${this.problem}`
   }
 }
 
-export type LoadError = PolicyInvalid | Llama.ModelInvalid | Tokenizer.TokenizerInvalid
-
-/** The Llama configuration of a checkpoint. */
-export const configOf = (checkpoint: Checkpoint): Effect.Effect<Llama.LlamaConfig, PolicyInvalid> =>
-  Schema.decodeUnknownEffect(Llama.LlamaConfig)(checkpoint.config).pipe(
-    Effect.mapError((cause) => new PolicyInvalid({ part: "config", problem: cause.message }))
-  )
+export type LoadError = PolicyInvalid | Llama.ConfigInvalid | Llama.ModelInvalid | Tokenizer.TokenizerInvalid
 
 /** Puts the model on the device for the life of the scope. */
 export const load = Effect.fn("Policy.load")(function* (
   checkpoint: Checkpoint
 ): Effect.fn.Return<Policy, LoadError, Device | Scope.Scope> {
-  const config = yield* configOf(checkpoint)
+  const config = yield* Llama.decode(checkpoint.config)
   const tokenizer = yield* Tokenizer.fromJson(checkpoint.tokenizer, checkpoint.tokenizerConfig)
   const { bos, eos } = tokenizer
   if (bos === undefined || eos === undefined) {
     const missing = bos === undefined ? "begin-of-sequence" : "end-of-sequence"
-    return yield* new PolicyInvalid({ part: "tokenizer", problem: `it names no ${missing} token` })
+    return yield* new PolicyInvalid({ problem: `it names no ${missing} token` })
   }
   if (tokenizer.vocabSize > config.vocab_size) {
     const problem = `it has ${tokenizer.vocabSize} tokens, the model's embedding ${config.vocab_size}`
-    return yield* new PolicyInvalid({ part: "tokenizer", problem })
+    return yield* new PolicyInvalid({ problem })
   }
   const model = yield* Llama.fromWeights(config, checkpoint.weights)
   return { model, ...encoders(tokenizer, bos, eos) }

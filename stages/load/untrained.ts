@@ -3,8 +3,7 @@ import { TokenizerJson } from "../../dsl/artifacts.ts"
 import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import { Count, withDefault } from "../../dsl/Params.ts"
 import * as Stage from "../../dsl/Stage.ts"
-import { initialize, LlamaConfig } from "../../runtime/models/Llama.ts"
-import { PolicyInvalid } from "../../runtime/models/Policy.ts"
+import * as Config from "../../runtime/models/LlamaConfig.ts"
 import * as Tokenizer from "../../runtime/models/Tokenizer.ts"
 
 /** A Llama with fresh weights (norms one, the rest normal with deviation 0.02) for a tokenizer's vocabulary. */
@@ -40,12 +39,10 @@ export const untrained = Stage.make({
         bos_token_id: bos ?? null,
         eos_token_id: eos ?? null
       }
-      const config = yield* Schema.decodeUnknownEffect(LlamaConfig)(json).pipe(
-        Effect.mapError((cause) => new PolicyInvalid({ part: "config", problem: cause.message }))
-      )
+      const config = yield* Config.decode(json)
       return {
-        config: Schema.encodeSync(LlamaConfig)(config) as Schema.JsonObject,
-        weights: initialize(config, rng),
+        config: Schema.encodeSync(Config.LlamaConfig)(config) as Schema.JsonObject,
+        weights: Config.initialize(config, rng),
         tokenizer: input
       }
     })

@@ -50,7 +50,7 @@ describe("bad usage ends with 2, says what is known instead, and nothing on stdo
     [["run", "tiny", "--seed", "x"], ["--seed"]],
     [
       ["run", "tiny", "--concurrency", "gpu=2"],
-      ["--concurrency", "cpu=4,device=1,network=8"]
+      ["--concurrency", "cpu=4,network=8"]
     ],
     [
       ["run", "tiny", "--device", "tpu"],

@@ -146,6 +146,10 @@ export interface Stage<
   readonly stage: Any & { readonly output: Out }
 }
 
+/** What the stage itself can fail with, and what it needs, apart from its inputs. */
+export type Error<S> = S extends Stage<any, any, any, any, infer E, any> ? E : never
+export type Services<S> = S extends Stage<any, any, any, any, any, infer R> ? R : never
+
 type ProducedError<Ret> =
   Ret extends Effect.Effect<any, infer E, any> ? E : Ret extends Stream.Stream<any, infer E, any> ? E : never
 type ProducedServices<Ret> =
@@ -168,8 +172,9 @@ export const make = <
   readonly input?: Input
   readonly inputs?: I
   readonly output: Out
+  /** What limits how many such nodes run at a time: `device` for a stage with numerics, else `cpu` unless told. */
   readonly resource?: Resource
-  /** Set for a stage that computes with tensors: the backend then enters its keys. */
+  /** Set for a stage that computes with tensors: the backend then enters its keys, and it is held to leave none behind. */
   readonly numerics?: boolean
   readonly random?: boolean
   /** Applied by the runtime, and only to errors that carry `retryable: true`. */
@@ -190,7 +195,7 @@ export const make = <
     input: definition.input,
     inputs: definition.inputs ?? {},
     output: definition.output,
-    resource: definition.resource ?? "cpu",
+    resource: definition.resource ?? (definition.numerics === true ? "device" : "cpu"),
     numerics: definition.numerics ?? false,
     random: definition.random ?? false,
     retry: definition.retry,
@@ -199,6 +204,9 @@ export const make = <
     laws: definition.laws ?? [],
     given: definition.given,
     run: definition.run
+  }
+  if (stage.numerics && stage.resource !== "device") {
+    throw misused(stage, `it has numerics, so its resource is the device, not ${stage.resource}`)
   }
   for (const name of ["input", "as", "stream", ...Object.keys(stage.inputs)]) {
     if (Object.hasOwn(definition.params, name))

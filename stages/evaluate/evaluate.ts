@@ -49,7 +49,6 @@ export const evaluate = Stage.make({
   input: Prompts,
   inputs: { policy: CheckpointFolder, reference: CheckpointFolder },
   output: EvaluationReport,
-  resource: "device",
   numerics: true,
   random: true,
   run: ({ input, inputs, params, rng }) =>

@@ -23,7 +23,6 @@ export const preferenceAccuracy = Stage.make({
   input: Pairs,
   inputs: { policy: CheckpointFolder, referenceLogProbs: Stage.optional(PairLogProbsSet) },
   output: EvaluationReport,
-  resource: "device",
   numerics: true,
   run: ({ input, inputs, params }) =>
     Effect.scoped(

@@ -3,6 +3,7 @@ import type { Pairs } from "../../dsl/artifacts.ts"
 import type * as Component from "../../dsl/Component.ts"
 import type { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import type * as Node from "../../dsl/Node.ts"
+import type * as Stage from "../../dsl/Stage.ts"
 import { logProbs } from "../score/logProbs.ts"
 import type { trainingFields } from "./loop.ts"
 import type { PairObjective, ReadsReference } from "./Objective.ts"
@@ -25,12 +26,8 @@ type OptimizeConfig<O, EF, RF, ER, RR> = Schema.Struct.MakeIn<typeof trainingFie
   readonly stream?: string
 } & ReferenceOf<O, ER, RR>
 
-type OwnError =
-  | Node.Error<ReturnType<ReturnType<typeof preference>>>
-  | Node.Error<ReturnType<ReturnType<typeof logProbs>>>
-type OwnServices =
-  | Node.Services<ReturnType<ReturnType<typeof preference>>>
-  | Node.Services<ReturnType<ReturnType<typeof logProbs>>>
+type OwnError = Stage.Error<typeof preference> | Stage.Error<typeof logProbs>
+type OwnServices = Stage.Services<typeof preference> | Stage.Services<typeof logProbs>
 
 /**
  * Pairs to a policy, by any pairwise objective. Where the objective reads the reference, its log-probabilities of the

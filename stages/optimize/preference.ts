@@ -20,7 +20,6 @@ export const preference = Stage.make({
   input: Pairs,
   inputs: { from: CheckpointFolder, referenceLogProbs: Stage.optional(PairLogProbsSet) },
   output: CheckpointFolder,
-  resource: "device",
   numerics: true,
   random: true,
   run: ({ input, inputs, params, partial, rng }) =>

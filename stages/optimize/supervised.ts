@@ -21,7 +21,6 @@ export const supervised = Stage.make({
   input: Texts,
   inputs: { from: CheckpointFolder },
   output: CheckpointFolder,
-  resource: "device",
   numerics: true,
   random: true,
   run: ({ input, inputs, params, partial, rng }) =>

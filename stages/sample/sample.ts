@@ -20,7 +20,6 @@ export const sample = Stage.make({
   input: Prompts,
   inputs: { policy: CheckpointFolder },
   output: Completions,
-  resource: "device",
   numerics: true,
   random: true,
   run: ({ input, inputs, params, rng }) =>

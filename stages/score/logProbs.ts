@@ -18,7 +18,6 @@ export const logProbs = Stage.make({
   input: Pairs,
   inputs: { policy: CheckpointFolder },
   output: PairLogProbsSet,
-  resource: "device",
   numerics: true,
   run: ({ input, inputs }) =>
     Stream.unwrap(

@@ -166,6 +166,22 @@ describe("Stage", () => {
     assert.throws(() => (count as unknown as (config: object) => unknown)({ to: "3" }), /count.*to/s)
   })
 
+  it("with numerics takes the device, and no other resource", () => {
+    const make = (resource?: Stage.Resource) =>
+      Stage.make({
+        name: "tensors",
+        description: "",
+        module,
+        params: {},
+        output: Numbers,
+        numerics: true,
+        ...(resource === undefined ? {} : { resource }),
+        run: () => Stream.empty
+      })
+    assert.strictEqual(make().stage.resource, "device")
+    assert.throws(() => make("cpu"), /its resource is the device, not cpu/)
+  })
+
   it("refuses parameters named like its inputs", () => {
     const define = () =>
       Stage.make({

@@ -3,6 +3,7 @@ import { Effect, Option } from "effect"
 import type * as Graph from "../../dsl/Graph.ts"
 import type * as Json from "../../dsl/Json.ts"
 import type * as Node from "../../dsl/Node.ts"
+import type * as Stage from "../../dsl/Stage.ts"
 import { Device } from "../device/Device.ts"
 import type { ArtifactRef } from "../store/ArtifactRef.ts"
 import { CodeHash } from "../store/CodeHash.ts"
@@ -16,10 +17,13 @@ export const keyOf = Effect.fnUntraced(function* (node: Node.Any, inputs: Readon
   const components = yield* Effect.forEach(node.components, ({ definition, kind, name }) =>
     Effect.map(codes.of(definition.module), (code) => ({ id: `${kind}/${name}`, code }))
   )
+  const handed = yield* Effect.forEach(handedTo(stage), (module) =>
+    Effect.map(codes.of(module), (code) => ({ id: "runtime", code }))
+  )
   return Key.make({
     stage: stage.name,
     code,
-    components,
+    components: [...components, ...handed],
     params: omit(node.encodedParams, stage.source?.params ?? []),
     inputs: Object.fromEntries(Object.entries(inputs).map(([name, ref]) => [name, ref.digest])),
     seed: node.random ?? null,
@@ -34,11 +38,18 @@ export const numericsInForce: Effect.Effect<Json.JsonObject | null> = Effect.map
   Option.match({ onNone: () => null, onSome: ({ numerics }) => ({ ...numerics }) })
 )
 
+/** What stages are handed by the runtime and do not import: the backend's own kernels, and the random generator. */
+const handedTo = (stage: Stage.Any): ReadonlyArray<string> => [
+  ...(stage.numerics ? [new URL("../device/backends.ts", import.meta.url).href] : []),
+  ...(stage.random ? [new URL("../../dsl/Rng.ts", import.meta.url).href] : [])
+]
+
 /** The modules whose code enters the keys of a graph. */
 export const modulesOf = (graph: Graph.Graph): ReadonlyArray<string> => [
   ...new Set(
     graph.nodes.flatMap(({ node }) => [
       node.stage.module,
+      ...handedTo(node.stage),
       ...node.components.map(({ definition }) => definition.module)
     ])
   )

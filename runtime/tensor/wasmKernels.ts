@@ -6,7 +6,7 @@ import * as tf from "@tensorflow/tfjs"
 import "@tensorflow/tfjs-backend-wasm"
 import { type Inputs, replace, type Storage, wasmMemory } from "./kernel.ts"
 
-/** Names these kernels in cache keys. Raise it when a change here may change a bit of any result. */
+/** Names these kernels for people. Cache keys hold a hash of this module besides, so nothing depends on raising it. */
 export const KERNELS = "typescript-1"
 
 type Run<Attributes> = (storage: Storage, inputs: Inputs, attributes: Attributes, original: Original) => tf.TensorInfo

@@ -28,6 +28,8 @@ interface Step {
 
 const links = "stages/optimize/links.ts"
 const attention = "runtime/tensor/causalAttention.ts"
+const wasmKernels = "runtime/tensor/wasmKernels.ts"
+const rng = "dsl/Rng.ts"
 const afinn = "stages/score/afinn.ts"
 const fromScores = NODES.slice(NODES.indexOf("scores"))
 
@@ -85,6 +87,20 @@ const steps: ReadonlyArray<Step> = [
     computed: ["base", "samples", "score.log-probs", "policy", "report"],
     differing: [],
     why: { base: `code: ${attention} changed` }
+  },
+  {
+    what: "a kernel of the backend, which no stage imports",
+    edits: [[wasmKernels, "\nimport", "\nexport const planted = 1\nimport"]],
+    computed: ["base", "samples", "score.log-probs", "policy", "report"],
+    differing: [],
+    why: { base: `code: ${wasmKernels} changed` }
+  },
+  {
+    what: "the random generator, which stages are handed",
+    edits: [[rng, "\nconst DRAW", "\nexport const planted = 1\nconst DRAW"]],
+    computed: ["prompts", "fresh", "base", "samples", "policy", "report"],
+    differing: [],
+    why: { prompts: `code: ${rng} changed`, fresh: `code: ${rng} changed` }
   },
   {
     what: "the version of a package: what reads its data, and what runs its code",

@@ -4,6 +4,7 @@ import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Exit, Fiber, Schema, Stream, Tracer } from "effect"
 import { Index, withDefault } from "../../../dsl/Params.ts"
 import * as Pipeline from "../../../dsl/Pipeline.ts"
+import type * as Executor from "../../../runtime/executor/Executor.ts"
 import { Store } from "../../../runtime/store/Store.ts"
 import * as S from "./support.ts"
 
@@ -165,9 +166,12 @@ describe("Executor", () => {
         wait: S.gated()
       }))
       const built = yield* Pipeline.build(pipeline)
-      const fiber = yield* Effect.forkChild(S.run(built))
+      const summed = yield* Deferred.make<void>()
+      const listen = (event: Executor.Event) =>
+        event._tag === "NodeEnded" && event.result.id === "sum" ? Deferred.succeed(summed, undefined) : Effect.void
+      const fiber = yield* Effect.forkChild(S.run(built, { listen: (event) => Effect.asVoid(listen(event)) }))
       yield* Deferred.await(S.gate.entered)
-      yield* Effect.sleep("300 millis")
+      yield* Deferred.await(summed)
       yield* Fiber.interrupt(fiber)
       const exit = yield* Fiber.await(fiber)
       assert.isTrue(Exit.isFailure(exit) && Cause.hasInterrupts(exit.cause))

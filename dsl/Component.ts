@@ -124,11 +124,13 @@ const define = (
 ): AnyDefinition => {
   const id = `${kindName}/${componentName}`
   const existing = registry.get(id)
-  if (existing !== undefined && existing.module !== definition.module) {
+  if (existing !== undefined) {
+    const where =
+      existing.module === definition.module ? definition.module : `${existing.module} and in ${definition.module}`
     throw new ComponentInvalid({
       kind: kindName,
       name: componentName,
-      problem: `is defined twice, in ${existing.module} and in ${definition.module}; give one of them another name`
+      problem: `is defined twice, in ${where}; give one of them another name`
     })
   }
   const params = Schema.Struct(definition.params) as Schema.Struct<any>
@@ -209,7 +211,7 @@ const lookup = (kindName: string, json: Json.Json) =>
     const reference =
       typeof json === "string"
         ? { name: json }
-        : yield* Schema.decodeUnknownEffect(Reference)(json).pipe(
+        : yield* Schema.decodeUnknownEffect(Reference, { onExcessProperty: "error" })(json).pipe(
             Effect.mapError((cause) => new ComponentInvalid({ kind: kindName, name: "?", problem: cause.message }))
           )
     const definition = registry.get(`${kindName}/${reference.name}`)

@@ -5,6 +5,7 @@
  */
 import * as Json from "./Json.ts"
 import type * as Node from "./Node.ts"
+import { StageMisused } from "./Stage.ts"
 
 export interface GraphNode {
   /** Unique in the graph and the same whenever the same pipeline is built again with the same parameters. */
@@ -20,6 +21,7 @@ export interface Graph {
   readonly outputs: Readonly<Record<string, string>>
 }
 
+/** Throws `StageMisused` where two stages of one module have one name: neither graphs nor keys could tell them apart. */
 export const fromOutputs = (outputs: Readonly<Record<string, Node.Any>>): Graph => {
   const nodes: Array<GraphNode> = []
   const byShape = new Map<string, GraphNode>()
@@ -36,7 +38,11 @@ export const fromOutputs = (outputs: Readonly<Record<string, Node.Any>>): Graph 
       inputs
     })
     const existing = byShape.get(shape)
-    if (existing !== undefined) return void placed.set(node, existing)
+    if (existing !== undefined) {
+      if (existing.node.stage !== node.stage)
+        throw new StageMisused({ stage: node.stage.name, problem: `two stages in ${node.stage.module} have this name` })
+      return void placed.set(node, existing)
+    }
     const made = { id: names.take(node.label ?? node.stage.name), node, inputs }
     byShape.set(shape, made)
     placed.set(node, made)

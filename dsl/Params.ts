@@ -18,10 +18,16 @@ export const Index = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 /** A text that may become part of a path or of an identifier: letters, digits, `.`, `_`, `-`, not starting with a dot. */
 export const Name = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$/))
 
-/** The value of a struct's constructor, defaults filled in; throws a `SchemaError` that names the field. */
+/**
+ * The value of a struct's constructor, defaults filled in; throws a `SchemaError` that names the field. Members that the
+ * schema does not have are refused: dropped in silence, a misspelt one would leave its default in force.
+ */
 export const makeUnsafe = (schema: Schema.Struct<any>, input: object): any => {
   const exit = Effect.runSyncExit(
-    Effect.mapError(schema.makeEffect(input as never), (issue) => new Schema.SchemaError(issue))
+    Effect.mapError(
+      schema.makeEffect(input as never, { parseOptions: { onExcessProperty: "error" } }),
+      (issue) => new Schema.SchemaError(issue)
+    )
   )
   if (Exit.isSuccess(exit)) return exit.value
   throw Cause.squash(exit.cause)

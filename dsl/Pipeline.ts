@@ -2,7 +2,7 @@
  * A pipeline: a named, parametrised function to a record of nodes, with the paper it reproduces and the checks that the
  * paper's claim turns into. Building one runs nothing.
  */
-import { Effect, Schema } from "effect"
+import { Effect, Schema, Struct } from "effect"
 import type * as Check from "./Check.ts"
 import { ComponentInvalid, isComponent } from "./Component.ts"
 import * as Graph from "./Graph.ts"
@@ -71,6 +71,8 @@ export const make = <const P extends Schema.Struct.Fields, O extends Outputs>(
       pipeline: JSON.stringify(name),
       problem: "is no name (letters, digits, '.', '_', '-')"
     })
+  if (Object.hasOwn(about.params, "seed"))
+    throw new PipelineInvalid({ pipeline: name, problem: "every pipeline has the parameter seed; leave it out" })
   const params = Schema.Struct({ ...about.params, ...seedField }) as Schema.Struct<any>
   return {
     [TypeId]: TypeId,
@@ -112,19 +114,34 @@ export const build = <X extends Pipeline>(
     const unknown = Object.keys(params).filter((name) => !known.includes(name))
     if (unknown.length > 0)
       return yield* Effect.fail(invalid(`unknown parameter ${unknown.join(", ")}; known: ${known.join(", ")}`))
-    const decoded = yield* Schema.decodeUnknownEffect(codec)(params).pipe(Effect.mapError(invalid))
+    const decoded = yield* Schema.decodeUnknownEffect(codec, { onExcessProperty: "error" })(params).pipe(
+      Effect.mapError(invalid)
+    )
     const encoded = yield* Schema.encodeUnknownEffect(codec)(decoded).pipe(Effect.mapError(invalid))
-    const outputs = yield* Effect.suspend(() => {
+    const graph = yield* Effect.suspend(() => {
       try {
-        return Effect.succeed(pipeline.outputs(decoded))
+        return Effect.succeed(Graph.fromOutputs(checkedOutputs(pipeline.outputs(decoded))))
       } catch (cause) {
         if (cause instanceof StageMisused || cause instanceof ComponentInvalid || Schema.isSchemaError(cause))
           return Effect.fail(invalid(cause))
         throw cause
       }
     })
-    return { pipeline: pipeline.name, params: encoded as Json.JsonObject, graph: Graph.fromOutputs(outputs) }
+    return { pipeline: pipeline.name, params: encoded as Json.JsonObject, graph }
   })
+}
+
+/** No compiler has seen a file that Node runs as it is: a promise would be a graph without nodes, and succeed. */
+const checkedOutputs = (outputs: unknown): Outputs => {
+  const misused = (problem: string) => new StageMisused({ stage: "outputs", problem })
+  if (typeof outputs !== "object" || outputs === null || outputs instanceof Promise || Node.isNode(outputs))
+    throw misused("a pipeline's function returns, at once, an object of nodes by name")
+  const wrong = Object.entries(outputs).find(([, node]) => !Node.isNode(node))
+  if (wrong !== undefined)
+    throw misused(
+      `${wrong[0]} is not a node${typeof wrong[1] === "function" ? ": its stage was given no input, write input.pipe(stage(..))" : ""}`
+    )
+  return outputs as Outputs
 }
 
 /**
@@ -163,11 +180,13 @@ export interface Setting {
 
 /**
  * All combinations of a grid, the last name varying fastest. Throws `StageMisused` where two of them would have one name
- * (a value listed twice).
+ * (a value listed twice), and where there are none (a name without values).
  */
 export const settings = (
   grid: Readonly<Record<string, ReadonlyArray<unknown> | undefined>>
 ): ReadonlyArray<Setting> => {
+  const empty = Object.keys(grid).find((name) => (grid[name] ?? []).length === 0)
+  if (empty !== undefined) throw new StageMisused({ stage: "sweep", problem: `${empty} has no values` })
   const all = Object.entries(grid)
     .reduce<ReadonlyArray<ReadonlyArray<readonly [string, unknown]>>>(
       (all, [name, values]) =>
@@ -193,7 +212,8 @@ const settingText = (value: unknown): string => {
 
 /**
  * One graph over every combination of the listed values; nodes that do not depend on a swept parameter appear once.
- * The outputs are named `<output>[<setting>]`, e.g. `report[beta=0.1,seed=0]`. The remaining parameters stay free.
+ * The outputs are named `<output>[<setting>]`, e.g. `report[beta=0.1,seed=0]`. The remaining parameters stay free, those
+ * of the grid are no parameters any more.
  */
 export const sweep = <P extends Schema.Struct.Fields, O extends Outputs>(
   grid: Grid<NoInfer<P>>,
@@ -204,7 +224,7 @@ export const sweep = <P extends Schema.Struct.Fields, O extends Outputs>(
   description: pipeline.description,
   paper: pipeline.paper,
   claim: pipeline.claim,
-  params: pipeline.params,
+  params: Schema.Struct(Struct.omit(pipeline.params.fields as Schema.Struct.Fields, Object.keys(grid))) as never,
   checks: [],
   outputs: (params) =>
     Object.fromEntries(

@@ -293,10 +293,10 @@ const validated = <A>(stage: Any, validate: () => A): A => {
   }
 }
 
-/** Every component inside decoded parameters, components inside components included. */
+/** Every component inside decoded parameters, those inside components and inside collections included. */
 const componentsIn = (value: unknown): ReadonlyArray<Component.Any> => {
+  if (typeof value !== "object" || value === null) return []
   if (Component.isComponent(value)) return [value, ...componentsIn(value.decodedParams)]
-  if (Array.isArray(value)) return value.flatMap(componentsIn)
-  if (typeof value === "object" && value !== null) return Object.values(value).flatMap(componentsIn)
-  return []
+  const held = value instanceof Map || value instanceof Set ? [...value.entries()] : Object.values(value)
+  return held.flatMap(componentsIn)
 }

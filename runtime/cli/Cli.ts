@@ -2,7 +2,7 @@
 // Not the package's index: importing all of it takes most of a second.
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect, Stdio } from "effect"
+import { Effect, Logger, Stdio } from "effect"
 import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import * as Versions from "../Versions.ts"
 import { Catalog, type Load } from "./Catalog.ts"
@@ -20,6 +20,7 @@ import { line, Output } from "./Output.ts"
 /** Runs the command line that this process was started with, and sets its exit status. */
 export const main = (catalog: Load): void => {
   endOnSecondInterrupt()
+  keepStdoutForAnswers()
   const program = Stdio.Stdio.use(({ args }) => Effect.flatMap(args, prefline)).pipe(
     Effect.provideService(Catalog, catalog),
     Effect.provide([NodeServices.layer, Output.layer])
@@ -41,7 +42,8 @@ export const prefline = Effect.fnUntraced(function* (args: ReadonlyArray<string>
     Effect.provideService(CliConfig.CliConfig, {
       builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions]
     }),
-    Effect.onError((cause) => tell(Failure.tell(cause, settings)))
+    Effect.onError((cause) => tell(Failure.tell(cause, settings))),
+    Effect.provideService(Logger.LogToStderr, true)
   )
 })
 
@@ -86,6 +88,13 @@ const presenter = Effect.gen(function* () {
   }
   return { present }
 })
+
+/** What stages and libraries say with `console` goes to stderr: stdout belongs to answers, which come by `Output`. */
+const keepStdoutForAnswers = () => {
+  if (process.argv.includes("--completions")) return // which Effect prints with `console`
+  const toStderr = console.error.bind(console)
+  Object.assign(console, { log: toStderr, info: toStderr, debug: toStderr })
+}
 
 /** npm passes an interrupt on that the terminal has already sent: one that comes much later is a second one. */
 const SECOND_AFTER = 1000

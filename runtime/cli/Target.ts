@@ -26,7 +26,7 @@ export class NodeUnknown extends Schema.TaggedError<NodeUnknown>()("NodeUnknown"
   }
 }
 
-/** No run of the store made an artifact whose digest begins like this. */
+/** No run of the store (whose journal can be read) made an artifact whose digest begins like this. */
 export class ArtifactUnknown extends Schema.TaggedError<ArtifactUnknown>()("ArtifactUnknown", {
   prefix: Schema.String,
   root: Schema.String
@@ -56,14 +56,15 @@ export const find = Effect.fn("Target.find")(function* (asked: Option.Option<str
   if (slash < 0) return { _tag: "Run", run: yield* load(asked) } satisfies Target as Target
   const run = yield* load(Option.some(text.slice(0, slash)))
   const wanted = text.slice(slash + 1)
-  const node = run.nodes.find(({ id }) => id === wanted || id === run.outputs[wanted])
+  const called = (name: string | undefined) => run.nodes.find(({ id }) => id === name)
+  const node = called(wanted) ?? called(run.outputs[wanted])
   if (node === undefined) {
     return yield* new NodeUnknown({ run: run.run, node: wanted, known: namesIn(run) })
   }
   return { _tag: "Node", run, node } satisfies Target as Target
 })
 
-/** Nodes go by their ids, and by the names of the outputs that they are. */
+/** Nodes go by their ids, and, where no node has that id, by the names of the outputs that they are. */
 const namesIn = ({ nodes, outputs }: RunView.RunView) => [
   ...new Set([...nodes.map(({ id }) => id), ...Object.keys(outputs)])
 ]
@@ -75,7 +76,8 @@ const artifact = Effect.fnUntraced(function* (prefix: string) {
   const madeBy = new Map<string, Array<{ readonly run: string; readonly node: string }>>()
   const refs = new Map<string, ArtifactRef>()
   for (const { run } of yield* Journal.list(root)) {
-    for (const event of yield* Journal.read(root, run)) {
+    const events = yield* Effect.catchTag(Journal.read(root, run), "JournalDamaged", () => Effect.succeed([]))
+    for (const event of events) {
       if (event._tag !== "NodeFinished" || !event.output.digest.startsWith(prefix)) continue
       const { digest } = event.output
       refs.set(digest, event.output)

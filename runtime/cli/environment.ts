@@ -19,7 +19,7 @@ export class StoreMissing extends Schema.TaggedError<StoreMissing>()("StoreMissi
 /** The store in a folder, which is made if need be. */
 export const storeAt = (folder: string) => Store.layer(resolve(folder))
 
-/** The store in a folder that has to be one already: looking at results leaves no traces. */
+/** The store in a folder that has to be one already: looking at results makes no store. */
 export const existingStoreAt = (folder: string) =>
   Layer.unwrap(
     Effect.suspend(() => {

@@ -1,5 +1,5 @@
 /** Holds a pipeline to its paper's claims: runs the settings that each check is over, and measures their outputs. */
-import { Effect, Schema } from "effect"
+import { Effect, Schema, Struct } from "effect"
 import type * as Check from "../../dsl/Check.ts"
 import type * as Json from "../../dsl/Json.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
@@ -29,7 +29,7 @@ export interface Verdict {
 }
 
 export interface Options extends Executor.Options {
-  /** Parameters that the checks leave alone. */
+  /** Parameters, for the checks that do not set them themselves. */
   readonly params?: Json.JsonObject
   /** Runs statistical checks over the seeds 0 to `seeds - 1` instead of their own. */
   readonly seeds?: number
@@ -39,15 +39,18 @@ export interface Options extends Executor.Options {
  * The settings of a check as one graph: nodes that a swept parameter does not touch are there once. The name tells its
  * runs from those of the pipeline itself, whose nodes have other ids.
  */
-export const build = <X extends Pipeline.Pipeline>(pipeline: X, check: Check.Check, options: Options) =>
-  Effect.map(
-    Pipeline.build(Pipeline.sweep(gridOf(check, options) as never, pipeline as Pipeline.Pipeline), options.params),
+export const build = <X extends Pipeline.Pipeline>(pipeline: X, check: Check.Check, options: Options) => {
+  const grid = gridOf(check, options)
+  const params = Struct.omit(options.params ?? {}, Object.keys(grid))
+  return Effect.map(
+    Pipeline.build(Pipeline.sweep(grid as never, pipeline as Pipeline.Pipeline), params),
     (built) =>
       ({ ...built, pipeline: `${pipeline.name}/${check.name}` }) as Pipeline.Built<
         Pipeline.Error<X>,
         Pipeline.Services<X>
       >
   )
+}
 
 /** Runs and measures one check; `built` is its graph. Fails where the run does. */
 export const verdict = Effect.fn("Claims.verdict")(function* <E, R>(

@@ -3,7 +3,7 @@
  * stage. Failures are typed, skip what depends on them and nothing else, and never lose what is finished.
  */
 import { availableParallelism } from "node:os"
-import { Cause, Clock, Deferred, Effect, Exit, Option, type Schedule, Semaphore } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Option, Schedule, Semaphore } from "effect"
 import type * as Graph from "../../dsl/Graph.ts"
 import type * as Pipeline from "../../dsl/Pipeline.ts"
 import { Progress, type Report } from "../../dsl/Progress.ts"
@@ -154,7 +154,10 @@ const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options:
   return session
 })
 
-/** Brings one node to its end: skipped, served, computed or failed. Only interruption gets through. */
+/**
+ * Brings one node to its end: skipped, served, computed or failed. Only an interruption of the run gets through; a stage
+ * that interrupts itself has failed.
+ */
 const settle = Effect.fnUntraced(function* (
   session: Session,
   graphNode: Graph.GraphNode,
@@ -183,7 +186,6 @@ const settle = Effect.fnUntraced(function* (
         yield* session.journal.append({ _tag: "NodeFinished", node: id, key, ms, ...exit.value })
         return { ...about, key, ms, ...exit.value } satisfies NodeResult as NodeResult
       }
-      if (Cause.hasInterruptsOnly(exit.cause)) return yield* Effect.failCause(exit.cause as Cause.Cause<never>)
       const cause = Cause.squash(exit.cause)
       const { encodedParams: params, stage } = node
       session.failures.set(id, new NodeFailed({ node: id, stage: stage.name, params, attempts: progress.count, cause }))
@@ -229,6 +231,7 @@ const obtain = Effect.fnUntraced(function* (
   }
   const output = yield* compute(session, { id, node }, key, inputs, progress)
   if (node.stage.source !== undefined && (yield* keyOf(node, inputs)).key !== key) {
+    yield* store.dropPartial(key) // of neither content too
     return yield* new SourceChanged({ stage: node.stage.name })
   }
   const action = yield* store.record(
@@ -243,6 +246,7 @@ const obtain = Effect.fnUntraced(function* (
     },
     { replace: Option.isSome(known) }
   )
+  yield* store.dropPartial(key) // not before the entry is there: killed in between, the computation would begin anew
   return { status: "computed" as const, output: action.output }
 })
 
@@ -265,14 +269,15 @@ const compute = Effect.fnUntraced(function* (
       { pipeline, params: built.params, node: id, key, inputs, attempt: n },
       perform(node, key, inputs)
     )
-  }).pipe(
-    Effect.tapError((error) => {
-      if (node.stage.retry === undefined || !isRetryable(error)) return Effect.void
-      const failed = { _tag: "NodeRetried", node: id, attempt: progress.count, error: describe(error) } as const
-      return Effect.andThen(journal.append(failed), listen(failed))
-    })
+  })
+  const tellRetry = ({ input }: { readonly input: unknown }) => {
+    const failed = { _tag: "NodeRetried", node: id, attempt: progress.count, error: describe(input) } as const
+    return Effect.andThen(journal.append(failed), listen(failed))
+  }
+  const schedule = node.stage.retry?.pipe(
+    Schedule.while(({ input }) => isRetryable(input)),
+    Schedule.tap(tellRetry)
   )
-  const schedule = node.stage.retry as Schedule.Schedule<unknown, unknown> | undefined
-  const retried = schedule === undefined ? attempt : Effect.retry(attempt, { schedule, while: isRetryable })
+  const retried = schedule === undefined ? attempt : Effect.retry(attempt, schedule)
   return yield* Effect.provideService(retried, Progress, (report) => listen({ _tag: "NodeProgress", node: id, report }))
 })

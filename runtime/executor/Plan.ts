@@ -47,8 +47,12 @@ export const make = Effect.fn("Plan.make")(function* <E, R>(
     const { key, parts } = yield* keyOf(node, refs)
     const action = yield* store.lookup(key)
     if (Option.isNone(action)) {
-      const last = before.has(id) ? yield* store.lookup(before.get(id)!) : Option.none()
-      const why = Key.explain(Option.getOrUndefined(Option.map(last, ({ parts }) => parts)), parts)
+      const lastKey = before.get(id)
+      const last = lastKey === undefined ? Option.none() : yield* store.lookup(lastKey)
+      const why =
+        lastKey !== undefined && Option.isNone(last)
+          ? ["the entry of its last key is gone from the store"]
+          : Key.explain(Option.getOrUndefined(Option.map(last, ({ parts }) => parts)), parts)
       planned.push({ id, stage, status: "run", key, why })
       continue
     }

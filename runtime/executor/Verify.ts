@@ -58,7 +58,9 @@ export const verify = Effect.fn("Verify.verify")(function* (
     )
     const { key } = yield* keyOf(node, refs)
     // A key of its own, so that partial state of an interrupted run does not stand in for the computation.
-    const fresh = yield* perform(node, sha256(`verify ${key}`), refs)
+    const keyHere = sha256(`verify ${key}`)
+    const fresh = yield* perform(node, keyHere, refs)
+    yield* store.dropPartial(keyHere)
     const difference =
       fresh.digest === output.digest
         ? Option.none<string>()

@@ -10,7 +10,7 @@ import { RandomnessUndeclared, StageTimedOut } from "./errors.ts"
 
 /**
  * Runs the stage of `node` on stored inputs and returns the address of its output. A stage with numerics is held to
- * leave no tensor behind. Partial state is kept under `key` and dropped once the output is written.
+ * leave no tensor behind. Partial state is kept under `key`; whoever asked drops it once the output is on record.
  */
 export const perform = Effect.fnUntraced(function* (
   node: Node.Any,
@@ -36,14 +36,12 @@ export const perform = Effect.fnUntraced(function* (
       ? Effect.provideService(withoutLeak(produce), Device, device.value)
       : produce
   const { timeout } = node.stage
-  const output = yield* timeout === undefined
+  return yield* timeout === undefined
     ? checked
     : Effect.timeoutOrElse(checked, {
         duration: timeout,
         orElse: () => Effect.fail(new StageTimedOut({ stage: node.stage.name, limit: String(timeout) }))
       })
-  yield* store.dropPartial(key)
-  return output
 })
 
 const generatorOf = (node: Node.Any): Rng.Rng => {

@@ -82,7 +82,11 @@ export const execute = Effect.fnUntraced(function* (stage: Stage.Any, call: Stag
     const given = artifact.kind === "records" ? { stream: Stream.fromIterable(value as Iterable<unknown>) } : value
     refs[name] = yield* store.write(artifact, producedFrom(artifact, given))
   }
-  return yield* perform(nodeOf(stage, call.params, inputs), sha256(`law ${stage.name}`), refs)
+  const key = sha256(`law ${stage.name}`)
+  return yield* Effect.ensuring(
+    perform(nodeOf(stage, call.params, inputs), key, refs),
+    Effect.orDie(store.dropPartial(key)) // the next call may be another one
+  )
 })
 
 const inputsOf = (stage: Stage.Any): Readonly<Record<string, Artifact.Any>> => ({

@@ -2,7 +2,15 @@ import * as tf from "@tensorflow/tfjs"
 import { Effect, type Scope } from "effect"
 import type { Device } from "../device/Device.ts"
 import type { Heads } from "../tensor/causalAttention.ts"
-import { headDim, type LlamaConfig, type ModelInvalid, shapes, validate, type Weights } from "./LlamaConfig.ts"
+import {
+  headDim,
+  type LlamaConfig,
+  type ModelInvalid,
+  ropeTheta,
+  shapes,
+  validate,
+  type Weights
+} from "./LlamaConfig.ts"
 
 export { hidden, logits, tokenLogProbs } from "./forward.ts"
 export * from "./LlamaConfig.ts"
@@ -30,7 +38,7 @@ export const fromWeights = Effect.fn("Llama.fromWeights")(function* (
     heads: config.num_attention_heads,
     keyValueHeads: config.num_key_value_heads,
     headDim: headDim(config),
-    ropeTheta: config.rope_theta
+    ropeTheta: ropeTheta(config)
   }
   return { config, heads, parameters }
 })

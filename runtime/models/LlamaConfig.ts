@@ -40,6 +40,10 @@ export const LlamaConfig = Schema.Struct({
     Schema.withConstructorDefault(Effect.succeed(10000))
   ),
   rope_scaling: Schema.optionalKey(Schema.Null),
+  /** Where `transformers` 5 writes what `rope_theta` and `rope_scaling` were; it counts before `rope_theta`. */
+  rope_parameters: Schema.optionalKey(
+    Schema.NullOr(Schema.Struct({ rope_type: Schema.optionalKey(Schema.Literal("default")), rope_theta: Positive }))
+  ),
   attention_bias: Schema.optionalKey(Schema.Literal(false)),
   mlp_bias: Schema.optionalKey(Schema.Literal(false)),
   tie_word_embeddings: Schema.Boolean.pipe(
@@ -108,6 +112,9 @@ export const decode = (json: unknown): Effect.Effect<LlamaConfig, ConfigInvalid>
 /** Width of one attention head. */
 export const headDim = (config: LlamaConfig): number =>
   config.head_dim ?? config.hidden_size / config.num_attention_heads
+
+/** Base of the rotary positions. */
+export const ropeTheta = (config: LlamaConfig): number => config.rope_parameters?.rope_theta ?? config.rope_theta
 
 /** Name and shape of every tensor of the model, in the order of the computation. */
 export const shapes = (config: LlamaConfig): ReadonlyMap<string, ReadonlyArray<number>> => {

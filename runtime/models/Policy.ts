@@ -16,9 +16,11 @@ export interface Policy {
   readonly encodePrompt: (prompt: Prompt) => ReadonlyArray<number>
   /**
    * The answer's tokens, with the end-of-sequence token if it ended by itself. The ids that a policy sampled are used as
-   * they are, provided this tokenizer reads them as the same text; else the text is encoded.
+   * they are, provided this tokenizer reads them as the same text; else the text is encoded, as what follows a prompt.
    */
   readonly encodeCompletion: (completion: Completion) => ReadonlyArray<number>
+  /** What an answer's tokens add to the text of a prompt, the space that they begin with included. */
+  readonly decodeCompletion: (tokens: ReadonlyArray<number>) => string
 }
 
 /** The checkpoint's tokenizer cannot be used with its model. */
@@ -49,18 +51,35 @@ export const load = Effect.fn("Policy.load")(function* (
   return { model, ...encoders(tokenizer, bos, eos) }
 })
 
+/**
+ * Tokenizers after Llama 2 put a space before a text and take one off when they decode, so an answer is read and written
+ * behind a line feed, which stands for the prompt. To byte-level tokenizers that makes no difference.
+ */
+const BEFORE = "\n"
+
 const encoders = (tokenizer: Tokenizer.Tokenizer, bos: number, eos: number): Omit<Policy, "model"> => {
+  const before = tokenizer.encode(BEFORE)
+  const decodeCompletion = (tokens: ReadonlyArray<number>) =>
+    tokenizer.decode([...before, ...tokens]).slice(tokenizer.decode(before).length)
   const readsAs = (tokens: ReadonlyArray<number>, text: string) =>
-    tokens.every((id) => tokenizer.tokenOf(id) !== undefined) && tokenizer.decode(tokens) === text
+    tokens.every((id) => tokenizer.tokenOf(id) !== undefined) && decodeCompletion(tokens) === text
+  const encodeText = (text: string) => {
+    const alone = tokenizer.encode(text)
+    if (decodeCompletion(alone) === text) return alone
+    const behind = tokenizer.encode(BEFORE + text)
+    const follows = before.every((id, i) => behind[i] === id) && readsAs(behind.slice(before.length), text)
+    return follows ? behind.slice(before.length) : alone
+  }
   return {
     tokenizer,
     bos,
     eos,
     encodePrompt: ({ text }) => [bos, ...tokenizer.encode(text)],
     encodeCompletion: ({ finish, text, tokens }) => {
-      const ids = tokens !== undefined && readsAs(tokens, text) ? tokens : tokenizer.encode(text)
+      const ids = tokens !== undefined && readsAs(tokens, text) ? tokens : encodeText(text)
       return finish === "stop" ? [...ids, eos] : ids
-    }
+    },
+    decodeCompletion
   }
 }
 

@@ -108,6 +108,7 @@ const importGraph = (paths: ReadonlyArray<string>): Effect.Effect<ImportGraph, C
         target: "esnext",
         ignoreAnnotations: true, // a package.json that says "no side effects" must not hide a module
         tsconfigRaw: SETTINGS,
+        plugins: [fileUrls],
         logLevel: "silent"
       }),
     catch: (cause) => failure(paths.length === 1 ? paths[0]! : `${paths.length} modules`, cause)
@@ -129,6 +130,12 @@ const importGraph = (paths: ReadonlyArray<string>): Effect.Effect<ImportGraph, C
     )
   )
 
+/** `import "file:///…"`, which esbuild would take for a package. */
+const fileUrls: Esbuild.Plugin = {
+  name: "file-urls",
+  setup: (build) => build.onResolve({ filter: /^file:/ }, ({ path }) => ({ path: fileURLToPath(path) }))
+}
+
 /** Paths in esbuild's answer are relative to where it works. From the root of the file system they have no `..`. */
 const ROOT = Path.parse(process.cwd()).root
 const absolute = (path: string) => Path.resolve(ROOT, path)
@@ -137,6 +144,9 @@ const readModule = (path: string, imports: ReadonlyArray<Import>, packages: Pack
   Effect.tryPromise({
     try: async (): Promise<Module> => {
       const names = new Set(imports.flatMap((imported) => ("package" in imported ? [imported.package] : [])))
+      const own = Packages.selfAt(path)
+      if (own !== undefined && names.has(own))
+        throw new Error(`it imports its own package by the name ${own}, which is not followed; give the file's path`)
       return {
         hash: sha256(await withoutComments(path, readFileSync(path, "utf8"))),
         imports: imports.flatMap((imported) => ("file" in imported ? [imported.file] : [])),

@@ -149,12 +149,18 @@ export const latest = (root: string, filter: { readonly pipeline?: string } = {}
     )
   )
 
-/** For every node that some run of the pipeline finished, the key under which that last happened. */
+/**
+ * For every node that some run of the pipeline finished, the key under which that last happened. Runs whose journals are
+ * damaged do not count.
+ */
 export const lastKeys = Effect.fn("Journal.lastKeys")(function* (root: string, pipeline: string) {
   const keys = new Map<string, string>()
   for (const summary of yield* list(root)) {
     if (summary.pipeline !== pipeline) continue
-    const { finished } = yield* summarize(root, summary.run)
+    const finished = yield* summarize(root, summary.run).pipe(
+      Effect.map((record) => record.finished),
+      Effect.catchTag("JournalDamaged", () => Effect.succeed<Record["finished"]>(new Map()))
+    )
     for (const [node, { key }] of finished) if (!keys.has(node)) keys.set(node, key)
     if (finished.size >= summary.nodes) break
   }

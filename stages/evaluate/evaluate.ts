@@ -22,6 +22,13 @@ export class NothingToEvaluate extends Schema.TaggedError<NothingToEvaluate>()("
   }
 }
 
+/** The policy's tokens mean something else to the reference, so their log-probabilities cannot be compared. */
+export class TokenizersDiffer extends Schema.TaggedError<TokenizersDiffer>()("TokenizersDiffer", {}) {
+  override get message() {
+    return "evaluate was given a reference with another tokenizer than the policy's"
+  }
+}
+
 /**
  * Compares a policy with its reference on the same prompts, both sampled at temperature 1 from the full distribution
  * and with the same random draws. Estimates are means over prompts, so intervals respect that the answers to one prompt
@@ -58,6 +65,7 @@ export const evaluate = Stage.make({
         if (prompts.length === 0) return yield* new NothingToEvaluate({ what: "prompts" })
         const policy = yield* Policy.load(inputs.policy)
         const reference = yield* Policy.load(inputs.reference)
+        if (!sameTokens(policy, reference)) return yield* new TokenizersDiffer()
         const sampling = { perPrompt: params.perPrompt, maxTokens: params.maxTokens }
         const ours = yield* answer(policy, prompts, sampling, rng)
         yield* Progress.report({ done: 1, total: 3, unit: "passes" })
@@ -94,6 +102,12 @@ export const evaluate = Stage.make({
     )
 })
 
+const sameTokens = (a: Policy.Policy, b: Policy.Policy): boolean =>
+  a.bos === b.bos &&
+  a.eos === b.eos &&
+  a.tokenizer.vocabSize === b.tokenizer.vocabSize &&
+  Array.from({ length: a.tokenizer.vocabSize }).every((_, id) => a.tokenizer.tokenOf(id) === b.tokenizer.tokenOf(id))
+
 /** Values by prompt, then by answer. */
 type ByPrompt<A> = ReadonlyArray<ReadonlyArray<A>>
 
@@ -112,7 +126,7 @@ const answer = Effect.fnUntraced(function* (
     byPrompt[p]!.map(
       (generation): Sampled => ({
         prompt: prompt.text,
-        completion: policy.tokenizer.decode(generation.tokens),
+        completion: policy.decodeCompletion(generation.tokens),
         generation
       })
     )

@@ -6,14 +6,15 @@ import * as Stage from "../../dsl/Stage.ts"
 import * as Policy from "../../runtime/models/Policy.ts"
 import { Objective } from "../optimize/Objective.ts"
 import { type PairItem, pairBatch, pairItems } from "../optimize/pairLoss.ts"
-import { estimate } from "./estimates.ts"
+import { clusteredEstimate } from "./estimates.ts"
 import { NothingToEvaluate } from "./evaluate.ts"
 
 const PAIRS_AT_ONCE = 32
 
 /**
  * How well a policy's implicit reward orders pairs that it was not trained on, under TRL's names: `rewards/accuracies`
- * (share of pairs whose chosen answer has strictly the higher implicit reward), `rewards/margins`, `loss`.
+ * (share of pairs whose chosen answer has strictly the higher implicit reward), `rewards/margins`, `loss`. Means over
+ * pairs; their intervals respect that the pairs of one prompt belong together.
  */
 export const preferenceAccuracy = Stage.make({
   name: "evaluate.preference",
@@ -36,11 +37,21 @@ export const preferenceAccuracy = Stage.make({
           yield* Effect.yieldNow
           measured.push(...measure(policy, objective, items.slice(start, start + PAIRS_AT_ONCE)))
         }
+        const prompts = items.map(({ prompt }) => prompt)
         const report: Evaluation = {
           estimates: {
-            "rewards/accuracies": estimate(measured.map(({ accuracy }) => accuracy)),
-            "rewards/margins": estimate(measured.map(({ margin }) => margin)),
-            loss: estimate(measured.map(({ loss }) => loss))
+            "rewards/accuracies": clusteredEstimate(
+              measured.map(({ accuracy }) => accuracy),
+              prompts
+            ),
+            "rewards/margins": clusteredEstimate(
+              measured.map(({ margin }) => margin),
+              prompts
+            ),
+            loss: clusteredEstimate(
+              measured.map(({ loss }) => loss),
+              prompts
+            )
           },
           examples: []
         }

@@ -6,7 +6,11 @@ import * as Stage from "../../dsl/Stage.ts"
 import * as Config from "../../runtime/models/LlamaConfig.ts"
 import * as Tokenizer from "../../runtime/models/Tokenizer.ts"
 
-/** A Llama with fresh weights (norms one, the rest normal with deviation 0.02) for a tokenizer's vocabulary. */
+/**
+ * A Llama with fresh weights (norms one, the rest normal with deviation 0.02) for a tokenizer's vocabulary.
+ * **Details** Its `tokenizer_config.json` names the tokenizer's class: without it `transformers` 4 takes every Llama's
+ * tokenizer for SentencePiece's and adds tokens that the model does not have.
+ */
 export const untrained = Stage.make({
   name: "load.untrained",
   description: "A language model with fresh weights",
@@ -26,7 +30,7 @@ export const untrained = Stage.make({
   random: true,
   run: ({ input, params, rng }) =>
     Effect.gen(function* () {
-      const { bos, eos, vocabSize } = yield* Tokenizer.fromJson(input)
+      const { bos, eos, tokenOf, vocabSize } = yield* Tokenizer.fromJson(input)
       const json = {
         vocab_size: vocabSize,
         hidden_size: params.hiddenSize,
@@ -43,7 +47,13 @@ export const untrained = Stage.make({
       return {
         config: Schema.encodeSync(Config.LlamaConfig)(config) as Schema.JsonObject,
         weights: Config.initialize(config, rng),
-        tokenizer: input
+        tokenizer: input,
+        tokenizerConfig: {
+          tokenizer_class: "PreTrainedTokenizerFast",
+          clean_up_tokenization_spaces: false,
+          ...(bos === undefined ? {} : { bos_token: tokenOf(bos)! }),
+          ...(eos === undefined ? {} : { eos_token: tokenOf(eos)! })
+        }
       }
     })
 })

@@ -10,8 +10,12 @@ import * as Policy from "../../runtime/models/Policy.ts"
 import type { Contribution } from "../../runtime/tensor/train.ts"
 import type { PairBatch, PairObjective, Tokens } from "./Objective.ts"
 
-/** A pair as token ids; `reference` holds the reference's log-probability of every completion token, if it is read. */
+/**
+ * A pair as token ids; `prompt` is the id of its prompt, `reference` holds the reference's log-probability of every
+ * completion token, if it is read.
+ */
 export interface PairItem {
+  readonly prompt: string
   readonly chosen: Batch.Row
   readonly rejected: Batch.Row
   readonly reference: { readonly chosen: ReadonlyArray<number>; readonly rejected: ReadonlyArray<number> } | undefined
@@ -67,7 +71,7 @@ export const pairItems = Effect.fnUntraced(function* (
           problem: "its reference log-probabilities are of other tokens"
         })
     }
-    items.push({ chosen, rejected, reference })
+    items.push({ prompt: pair.prompt.id, chosen, rejected, reference })
   }
   yield* Batch.validate(
     items.flatMap(({ chosen, rejected }) => [chosen, rejected]),

@@ -38,7 +38,7 @@ export const sample = Stage.make({
                 (prompt, p): CompletionGroup => ({
                   prompt,
                   completions: byPrompt[p]!.map(({ finish, tokens }) => ({
-                    text: policy.tokenizer.decode(tokens),
+                    text: policy.decodeCompletion(tokens),
                     tokens,
                     finish
                   }))

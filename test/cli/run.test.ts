@@ -95,6 +95,13 @@ describe("run", () => {
     assert.match(stdout, new RegExp(`\nrun ${run}: 1 computed, 3 cached, .* \`npm run prefline -- show ${run}\`\n$`))
   })
 
+  it("keeps what stages print out of the answer", async () => {
+    const { code, stderr, stdout } = await prefline(["run", `${tiny}#chatty`, "--json"], { store })
+    assert.strictEqual(code, 0)
+    assert.deepStrictEqual(statuses(Shapes.only(Shapes.Result, stdout).nodes), { chat: "computed" })
+    for (const means of ["console.log", "console.info", "Effect.log"]) assert.include(stderr, `said with ${means}`)
+  })
+
   it("provides the services that the pipeline's module brings", async () => {
     const { code, stdout } = await prefline(["run", fixture("greeting.ts"), "--json"], { store })
     assert.strictEqual(code, 0)
@@ -201,6 +208,23 @@ describe("runs and show", () => {
     assert.strictEqual(code, 0)
     assert.include(stdout, `${first.run}/judge`)
     assert.include(stdout, `evaluation  ${digest}`)
+  })
+
+  it("shows the node of an id, even where an output that is another node has this name", async () => {
+    await here(["run", `${tiny}#crossed`, "--json"])
+    const { stdout } = await here(["show", "crossed/decorate", "--json"])
+    assert.strictEqual(JSON.parse(stdout).id, "decorate")
+  })
+
+  it("finds an artifact although another run's journal is damaged", async () => {
+    const damaged = join(temporaryFolder(), "store")
+    cpSync(store, damaged, { recursive: true })
+    const journal = join(damaged, "runs", "20260101-000000-abcdef", "journal.jsonl")
+    cpSync(join(damaged, "runs", first.run), join(journal, ".."), { recursive: true })
+    writeFileSync(journal, readFileSync(journal, "utf8").replace("\n", "\n{\n"))
+    const digest = first.outputs["report"]!
+    const { code, stderr } = await inProcess(["show", digest.slice(0, 12), "--store", damaged])
+    assert.strictEqual(code, 0, stderr)
   })
 
   it("shows a run with its parameters, versions and failures", async () => {

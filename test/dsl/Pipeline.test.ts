@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema, Stream } from "effect"
+import { Effect, Option, Schema, Stream } from "effect"
 import * as Artifact from "../../dsl/Artifact.ts"
 import * as Component from "../../dsl/Component.ts"
 import * as Graph from "../../dsl/Graph.ts"
@@ -74,6 +74,21 @@ describe("Graph", () => {
     assert.deepStrictEqual(graph.byId.get("scale-2")!.inputs, { input: "count-2" })
   })
 
+  it("refuses two stages of one name in one module, which no key could tell apart", () => {
+    const make = (value: number) =>
+      Stage.make({
+        name: "constant",
+        description: "",
+        module,
+        params: {},
+        output: Numbers,
+        run: () => Stream.succeed(value)
+      })
+    const [one, two] = [make(1), make(2)]
+    assert.throws(() => Graph.fromOutputs({ one: one(), two: two() }), /constant: two stages in .* have this name/)
+    assert.strictEqual(Graph.fromOutputs({ one: one(), again: one() }).nodes.length, 1)
+  })
+
   it("finds what depends on a node", () => {
     const numbers = count()
     const noisy = numbers.pipe(shuffle({ other: numbers.pipe(scale()) }))
@@ -109,6 +124,48 @@ describe("Pipeline", () => {
       assert.include(yield* failure(demo, { seed: 0.5 }), "seed")
     })
   )
+
+  it.effect("refuses members of nested parameters that do not exist, instead of going on with their defaults", () =>
+    Effect.gen(function* () {
+      const nested = Pipeline.make(
+        "nested",
+        {
+          description: "",
+          params: {
+            model: Schema.Struct({ width: Schema.Int, depth: Schema.optionalKey(Schema.Int) }),
+            by: Scale.schema.pipe(withDefault(times()))
+          }
+        },
+        ({ by }) => ({ out: count().pipe(scale({ by })) })
+      )
+      const model = { width: 1 }
+      assert.include(yield* failure(nested, { model: { width: 1, dept: 2 } }), '["model"]["dept"]')
+      assert.include(yield* failure(nested, { model, by: { name: "times", factor: 3 } }), '["factor"]')
+      assert.include(yield* failure(nested, { model, by: { name: "times", params: { factr: 3 } } }), '["factr"]')
+      assert.throws(() => nested.outputs({ model: Object.assign({ dept: 2 }, model) }), /\["model"\]\["dept"\]/)
+      assert.strictEqual((yield* Pipeline.build(nested, { model })).graph.nodes.length, 2)
+    })
+  )
+
+  it.effect("refuses outputs that are no nodes", () =>
+    Effect.gen(function* () {
+      const returning = (outputs: unknown) =>
+        failure(
+          Pipeline.make("odd", { description: "", params: {} }, () => outputs as {}),
+          {}
+        )
+      assert.include(yield* returning(Promise.resolve({ numbers: count() })), "returns, at once, an object of nodes")
+      assert.include(yield* returning(undefined), "an object of nodes")
+      assert.include(yield* returning(count()), "an object of nodes")
+      assert.include(yield* returning({ scaled: scale() }), "scaled is not a node: its stage was given no input")
+    })
+  )
+
+  it("leaves the seed to the runtime", () => {
+    const seeded = () =>
+      Pipeline.make("seeded", { description: "", params: { seed: Schema.Int.pipe(withDefault(7)) } }, () => ({}))
+    assert.throws(seeded, /every pipeline has the parameter seed/)
+  })
 
   it.effect("the seed reaches the nodes that draw, and no others", () =>
     Effect.gen(function* () {
@@ -150,6 +207,19 @@ describe("Pipeline", () => {
     assert.throws(() => Pipeline.settings({ n: [1, 2, 1] }), /the setting n=1 is there twice/)
   })
 
+  it.effect("sweep: takes what it sweeps away from the parameters, and nothing that is none", () =>
+    Effect.gen(function* () {
+      const needy = Pipeline.make("needy", { description: "", params: { factor: Positive } }, ({ factor }) => ({
+        scaled: count().pipe(scale({ by: times({ factor }) }))
+      }))
+      const swept = Pipeline.sweep({ factor: [1, 2] }, needy)
+      assert.deepStrictEqual((yield* Pipeline.build(swept)).params, { seed: 0 })
+      assert.include(yield* failure(swept, { factor: 5 }), "unknown parameter factor; known: seed")
+      assert.include(yield* failure(Pipeline.sweep({ betta: [1, 2] } as never, demo), {}), '["betta"]')
+      assert.include(yield* failure(Pipeline.sweep({ factor: [] }, demo), {}), "factor has no values")
+    })
+  )
+
   it("refuses names that would be unsafe in a path", () => {
     assert.throws(() => Pipeline.make("../up", { description: "", params: {} }, () => ({})), /is no name/)
     assert.throws(() => count({ as: "a/b" }), /is no name/)
@@ -158,6 +228,27 @@ describe("Pipeline", () => {
 })
 
 describe("Stage", () => {
+  it("finds the components in collections too, so that their code enters keys", () => {
+    const mixture = Stage.make({
+      name: "mixture",
+      description: "",
+      module,
+      params: {
+        list: Schema.Array(Scale.schema),
+        map: Schema.ReadonlyMap(Schema.String, Scale.schema),
+        option: Schema.Option(Scale.schema)
+      },
+      output: Numbers,
+      run: () => Stream.empty
+    })
+    const by = times({ factor: 3 })
+    const { components } = mixture({ list: [by], map: new Map([["a", by]]), option: Option.some(by) })
+    assert.deepStrictEqual(
+      components.map(({ name }) => name),
+      ["times", "times", "times"]
+    )
+  })
+
   it("names an unknown parameter, a missing or wrong input, in words", () => {
     const loose = scale as unknown as (config: object) => (input: unknown) => unknown
     assert.throws(() => loose({ buy: 1 }), /scale: unknown parameter "buy"; known: by/)
@@ -221,5 +312,7 @@ describe("Component", () => {
     const again = () =>
       Scale.define("times", { module: "file:///other.ts", description: "", params: {}, make: () => (x) => x })
     assert.throws(again, /is defined twice/)
+    const copied = () => Scale.define("times", { module, description: "", params: {}, make: () => (x) => -x })
+    assert.throws(copied, /is defined twice/)
   })
 })

@@ -11,9 +11,10 @@ import { initialize, type Weights } from "../../runtime/models/Llama.ts"
 
 export const TEXTS = ["the food was good", "the food was bad", "a very good film", "not good at all", "bad", "so so"]
 
-const tokenizer = Effect.runSync(
-  train(TEXTS, { vocabSize: 270, specialTokens: ["<|bos|>", "<|eos|>"], minFrequency: 2 })
-)
+export const tokenizerOf = (texts: ReadonlyArray<string>) =>
+  Effect.runSync(train(texts, { vocabSize: 270, specialTokens: ["<|bos|>", "<|eos|>"], minFrequency: 2 }))
+
+const tokenizer = tokenizerOf(TEXTS)
 
 const config = {
   vocab_size: 270,

@@ -19,6 +19,7 @@ const Manifest = Schema.fromJsonString(
   Schema.Struct({
     name: Schema.optional(Schema.String),
     version: Schema.optional(Schema.String),
+    exports: Schema.optional(Schema.Unknown),
     dependencies: Schema.optional(Dependencies),
     optionalDependencies: Schema.optional(Dependencies),
     peerDependencies: Schema.optional(Dependencies)
@@ -41,6 +42,14 @@ export const folderAbove = (path: string, file: string): string | undefined => {
     if (Fs.existsSync(Path.join(folder, file))) return folder
     if (Path.dirname(folder) === folder) return undefined
   }
+}
+
+/** The name under which a file can import its own package, which Node looks at before any installed one. */
+export const selfAt = (path: string): string | undefined => {
+  const folder = folderAbove(path, "package.json")
+  if (folder === undefined) return undefined
+  const { exports, name } = decodeManifest(Fs.readFileSync(Path.join(folder, "package.json"), "utf8"))
+  return exports === undefined || exports === null ? undefined : name
 }
 
 interface Installed {

@@ -5,7 +5,9 @@ import { Cause, Deferred, Effect, Exit, Fiber, Schema, Stream, Tracer } from "ef
 import { Index, withDefault } from "../../../dsl/Params.ts"
 import * as Pipeline from "../../../dsl/Pipeline.ts"
 import type * as Executor from "../../../runtime/executor/Executor.ts"
+import * as Plan from "../../../runtime/executor/Plan.ts"
 import { Store } from "../../../runtime/store/Store.ts"
+import { StoreWriteFailed } from "../../../runtime/store/StoreError.ts"
 import * as S from "./support.ts"
 
 const chain = Pipeline.make(
@@ -138,8 +140,11 @@ describe("Executor", () => {
       const result = yield* S.run(yield* Pipeline.build(pipeline(2, "a")), { listen: seen.listen })
       assert.strictEqual(result.status, "succeeded")
       assert.strictEqual((yield* seen.all).filter(({ _tag }) => _tag === "NodeRetried").length, 2)
-      const error = yield* Effect.flip(S.run(yield* Pipeline.build(pipeline(9, "b"))))
+      const hopeless = yield* S.events
+      const error = yield* Effect.flip(S.run(yield* Pipeline.build(pipeline(9, "b")), { listen: hopeless.listen }))
       assert.strictEqual(S.executions.get("flakyb"), 4)
+      // The fourth attempt is the last one: nothing is tried again after it.
+      assert.strictEqual((yield* hopeless.all).filter(({ _tag }) => _tag === "NodeRetried").length, 3)
       assert.include(error.message, "after 4 attempts")
     }).pipe(inStore)
   )
@@ -185,6 +190,33 @@ describe("Executor", () => {
       yield* Deferred.succeed(S.gate.open, undefined)
       const result = yield* S.run(built)
       assert.deepStrictEqual(S.statuses(result), { count: "cached", sum: "cached", gated: "computed" })
+    }).pipe(inStore)
+  )
+
+  it.live("a stage that interrupts itself has failed; the run was not interrupted", () =>
+    Effect.gen(function* () {
+      const pipeline = Pipeline.make("quitter", { description: "", params: {} }, () => ({
+        quits: S.quitter(),
+        good: S.count().pipe(S.sum())
+      }))
+      const error = yield* Effect.flip(S.run(yield* Pipeline.build(pipeline)))
+      assert.strictEqual(error._tag, "RunFailed")
+      if (error._tag !== "RunFailed") return
+      assert.deepStrictEqual(S.statuses(error.result), { quitter: "failed", count: "computed", sum: "computed" })
+      assert.include(error.message, "interrupted")
+    }).pipe(inStore)
+  )
+
+  it.live("partial state outlives a run that could not put its result on record", () =>
+    Effect.gen(function* () {
+      const pipeline = Pipeline.make("long", { description: "", params: {} }, () => ({ x: S.resuming() }))
+      const built = yield* Pipeline.build(pipeline)
+      const full = new StoreWriteFailed({ path: "actions", problem: "ENOSPC: no space left on device" })
+      const store = yield* Store
+      yield* Effect.flip(S.run(built).pipe(Effect.provideService(Store, { ...store, record: () => Effect.fail(full) })))
+      const { x } = (yield* S.run(built)).outputs
+      assert.strictEqual(yield* store.read(S.Total, x!), 1)
+      assert.deepStrictEqual(readdirSync(join(store.root, "partial")), [])
     }).pipe(inStore)
   )
 
@@ -243,6 +275,18 @@ describe("Executor", () => {
         .filter(({ name }) => name === "prefline.node")
         .map(({ attributes }) => attributes.get("prefline.node"))
       assert.sameMembers(nodes, ["count", "noise", "sum", "atMost", "sum-2"])
+    }).pipe(inStore)
+  )
+
+  it.live("a plan tells what was never made from what the store has lost", () =>
+    Effect.gen(function* () {
+      const built = yield* Pipeline.build(chain)
+      const why = Effect.map(Plan.make(built), ([count]) => count!.why)
+      assert.deepStrictEqual(yield* why, ["never computed before"])
+      yield* S.run(built)
+      assert.deepStrictEqual(yield* why, [])
+      rmSync(join(store.root, "actions"), { recursive: true })
+      assert.deepStrictEqual(yield* why, ["the entry of its last key is gone from the store"])
     }).pipe(inStore)
   )
 

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Deferred, Effect, Layer, Ref, Schedule, Schema, Stream } from "effect"
+import { Deferred, Effect, Layer, Option, Ref, Schedule, Schema, Stream } from "effect"
 import * as Artifact from "../../../dsl/Artifact.ts"
 import { Index, withDefault } from "../../../dsl/Params.ts"
 import type * as Pipeline from "../../../dsl/Pipeline.ts"
@@ -139,6 +139,30 @@ export const endless = Stage.make({
   output: Total,
   timeout: "50 millis",
   run: () => Effect.as(Effect.never, 0)
+})
+
+export const quitter = Stage.make({
+  name: "quitter",
+  description: "Interrupts itself",
+  module,
+  params: {},
+  output: Total,
+  run: () => Effect.as(Effect.interrupt, 0)
+})
+
+/** Saves how often it has begun, and makes of that what it found. */
+export const resuming = Stage.make({
+  name: "resuming",
+  description: "Goes on from partial state",
+  module,
+  params: {},
+  output: Total,
+  run: ({ partial }) =>
+    Effect.gen(function* () {
+      const found = Option.match(yield* partial.load, { onNone: () => 0, onSome: ([begun]) => begun! })
+      yield* partial.save(Uint8Array.of(found + 1))
+      return found
+    })
 })
 
 /** Reads from outside: the world's number, which a test may change at any time. */

@@ -192,6 +192,17 @@ describe("LlamaConfig", () => {
     assert.notProperty(decoded, "transformers_version")
   })
 
+  it.effect("takes the rotary base from where transformers 5 writes it, and refuses what is scaled there too", () =>
+    Effect.gen(function* () {
+      const { rope_theta: _, ...rest } = json
+      const saved = { ...rest, rope_parameters: { rope_theta: 500000, rope_type: "default" } }
+      const decoded = yield* Llama.decode(saved)
+      const { heads } = yield* Llama.fromWeights(decoded, weights(decoded))
+      assert.strictEqual(heads.ropeTheta, 500000)
+      assert.include(message({ rope_parameters: { rope_theta: 500000, rope_type: "llama3", factor: 8 } }), "rope_type")
+    }).pipe(Effect.scoped, Effect.provide(Device.layer("cpu")))
+  )
+
   it("refuses sizes that do not divide, and switches that it does not have", () => {
     assert.include(
       message({ num_key_value_heads: 3 }),

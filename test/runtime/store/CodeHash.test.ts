@@ -190,6 +190,20 @@ describe("the hash of code", () => {
     )
   )
 
+  it.live("follows an import by URL", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const elsewhere = yield* folder
+        lay(elsewhere, { "helper.ts": "export const helper = 1" })
+        const importing = { "stages/lazy.ts": `import "${url(elsewhere, "helper.ts")}"` }
+        const before = yield* codeOf(importing)
+        assert.notProperty(before.packages, "file:")
+        lay(elsewhere, { "helper.ts": "export const helper = 2" })
+        assert.notStrictEqual((yield* codeOf(importing)).digest, before.digest)
+      })
+    )
+  )
+
   it.live("says what is absent on this machine without failing", () =>
     Effect.gen(function* () {
       const code = yield* codeOf({ "stages/lazy.ts": 'export const lazy = await import("gpu").catch(() => 1)' })
@@ -213,6 +227,13 @@ describe("the hash of code", () => {
         "stages/three.ts, line 1: Unexpected end of file"
       )
       yield* refused(codeOf({ "stages/three.ts": 'import "./absent.ts"' }), 'Could not resolve "./absent.ts"')
+      yield* refused(
+        codeOf({
+          "package.json": manifest("study", "1.0.0", { exports: { "./*": "./stages/*" } }),
+          "stages/one.ts": 'import "study/lazy.ts"'
+        }),
+        "imports its own package by the name study"
+      )
     })
   )
 })

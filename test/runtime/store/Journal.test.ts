@@ -266,6 +266,10 @@ describe("the runs of a store", () => {
         yield* runOf(root, "dpo", [finished("a", "2")])
         yield* TestClock.adjust("1 second")
         yield* runOf(root, "ipo", [finished("a", "3"), finished("b", "3")])
+        yield* TestClock.adjust("1 second")
+        const damaged = yield* runOf(root, "dpo", [finished("a", "4"), finished("b", "4")])
+        const [first, , ...rest] = Fs.readFileSync(file(root, damaged), "utf8").split("\n")
+        Fs.writeFileSync(file(root, damaged), [first, "{", ...rest].join("\n"))
         assert.deepStrictEqual([...(yield* Journal.lastKeys(root, "dpo"))].sort(), [
           ["a", sha256("2")],
           ["b", sha256("1")]

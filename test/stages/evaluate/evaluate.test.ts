@@ -2,11 +2,12 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs"
 import { Effect } from "effect"
 import type { Evaluation } from "../../../dsl/artifacts.ts"
+import type { Checkpoint } from "../../../dsl/Checkpoint.ts"
 import { Device } from "../../../runtime/device/Device.ts"
 import * as Batch from "../../../runtime/models/Batch.ts"
 import { logits } from "../../../runtime/models/forward.ts"
 import * as Policy from "../../../runtime/models/Policy.ts"
-import { distinct, estimate, winRate } from "../../../stages/evaluate/estimates.ts"
+import { clusteredEstimate, distinct, estimate, winRate } from "../../../stages/evaluate/estimates.ts"
 import { evaluate } from "../../../stages/evaluate/evaluate.ts"
 import { preferenceAccuracy } from "../../../stages/evaluate/preferenceAccuracy.ts"
 import { simpo } from "../../../stages/optimize/objectives/simpo.ts"
@@ -15,6 +16,8 @@ import * as Tiny from "../tinyPolicy.ts"
 
 const [policy, reference] = [Tiny.tinyPolicy(1, 10), Tiny.tinyPolicy(2, 10)]
 const words = length({ target: 3 })
+const letters = length({ target: 5, unit: "characters" })
+const long = length({ target: 40, unit: "characters" })
 
 const logSoftmax = (values: ArrayLike<number>): ReadonlyArray<number> => {
   const row = Array.from(values)
@@ -35,6 +38,22 @@ describe("estimates", () => {
     assert.strictEqual(distinct(["a b a", "a b"], 2), 2 / 3)
     assert.strictEqual(distinct(["a"], 2), 1)
   })
+  it("an empty text holds no words", () => {
+    assert.strictEqual(distinct(["", " "], 1), 1)
+    assert.strictEqual(distinct(["a b", "", ""], 1), 1)
+  })
+  it("values that belong together count as one: by hand, and as often as they are repeated", () => {
+    const values = [1, 0, 0, 1, 1]
+    const single = estimate(values)
+    const apart = clusteredEstimate(values, ["a", "b", "c", "d", "e"])
+    assert.closeTo(apart.high, single.high, 1e-12)
+    const twice = clusteredEstimate([...values, ...values], [..."abcde", ..."abcde"])
+    assert.deepStrictEqual([twice.mean, twice.count], [single.mean, 10])
+    assert.closeTo(twice.high, single.high, 1e-12)
+    assert.closeTo(twice.low, single.low, 1e-12)
+    const [one] = [clusteredEstimate([0, 1], ["a", "a"])]
+    assert.deepStrictEqual([one.low, one.mean, one.high], [0.5, 0.5, 0.5])
+  })
 })
 
 layer(Device.layer("wasm"))("evaluate", (it) => {
@@ -51,6 +70,48 @@ layer(Device.layer("wasm"))("evaluate", (it) => {
       assert.strictEqual(estimates["judge/win_rate"]!.mean, 0.5)
       assert.deepStrictEqual(estimates["length/policy"], estimates["length/reference"])
     })
+  )
+
+  it.effect(
+    "each side is measured on its own answers: what is quoted adds up, and turning the sides turns the signs",
+    () =>
+      Effect.gen(function* () {
+        const measure = (policy: Checkpoint, reference: Checkpoint) =>
+          Tiny.call<Evaluation>(evaluate, {
+            params: { reward: long, judge: letters, perPrompt: 1, maxTokens: 6, examples: Tiny.prompts.length },
+            input: Tiny.prompts,
+            inputs: { policy, reference }
+          })
+        const { estimates, examples } = yield* measure(policy, reference)
+        const turned = yield* measure(reference, policy)
+        const mean = (values: ReadonlyArray<number>) => values.reduce((sum, x) => sum + x, 0) / values.length
+        const close = (name: string, expected: number) => assert.closeTo(estimates[name]!.mean, expected, 1e-9, name)
+        const ours = examples.map(({ policyReward }) => policyReward)
+        const theirs = examples.map(({ referenceReward }) => referenceReward)
+        close("reward/policy", mean(ours))
+        close("reward/reference", mean(theirs))
+        close("reward/gain", mean(ours) - mean(theirs))
+        close("win_rate", mean(ours.map((x, i) => (Math.sign(x - theirs[i]!) + 1) / 2)))
+        const judged = (texts: ReadonlyArray<string>) =>
+          letters.implementation.score(texts.map((completion) => ({ prompt: "", completion })))
+        const [judgedOurs, judgedTheirs] = [
+          yield* judged(examples.map((example) => example.policy)),
+          yield* judged(examples.map((example) => example.reference))
+        ]
+        assert.notStrictEqual(mean(judgedOurs), mean(judgedTheirs))
+        close("judge/gain", mean(judgedOurs) - mean(judgedTheirs))
+        assert.deepStrictEqual(
+          turned.examples.map((example) => [example.policy, example.reference]),
+          examples.map((example) => [example.reference, example.policy])
+        )
+        assert.notDeepEqual(
+          examples.map((example) => example.policy),
+          examples.map((example) => example.reference)
+        )
+        for (const name of ["reward/gain", "judge/gain"]) close(name, -turned.estimates[name]!.mean)
+        close("win_rate", 1 - turned.estimates["win_rate"]!.mean)
+        assert.notStrictEqual(estimates["win_rate"]!.mean, 0.5)
+      })
   )
 
   it.effect("the KL estimate agrees with exact enumeration of one-token answers", () =>
@@ -87,6 +148,32 @@ layer(Device.layer("wasm"))("evaluate", (it) => {
       const context = { params: { reward: words }, input: [], inputs: { policy, reference } }
       const error = yield* Effect.flip(Tiny.call<Evaluation, Error>(evaluate, context))
       assert.include(error.message, "was given no prompts")
+    })
+  )
+
+  it.effect("refuses a reference that reads the policy's tokens as other text", () =>
+    Effect.gen(function* () {
+      const other = { ...policy, tokenizer: Tiny.tokenizerOf([...Tiny.TEXTS.map((text) => text.toUpperCase())]) }
+      const context = { params: { reward: words }, input: Tiny.prompts, inputs: { policy, reference: other } }
+      const error = yield* Effect.flip(Tiny.call<Evaluation, Error>(evaluate, context))
+      assert.include(error.message, "another tokenizer")
+    })
+  )
+
+  it.effect("preference accuracy: pairs of one prompt are no independent evidence", () =>
+    Effect.gen(function* () {
+      const measure = (pairs: ReadonlyArray<unknown>) =>
+        Effect.map(
+          Tiny.call<Evaluation>(preferenceAccuracy, {
+            params: { objective: simpo() },
+            input: pairs,
+            inputs: { policy }
+          }),
+          ({ estimates }) => estimates["rewards/margins"]!
+        )
+      const once = yield* measure(Tiny.pairs)
+      const again = yield* measure([...Tiny.pairs, ...Tiny.pairs.map((pair) => ({ ...pair, id: `${pair.id}-again` }))])
+      assert.closeTo(again.high - again.low, once.high - once.low, 1e-5)
     })
   )
 

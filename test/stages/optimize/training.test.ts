@@ -75,6 +75,22 @@ layer(Device.layer("wasm"))("training", (it) => {
     }).pipe(Effect.scoped)
   )
 
+  it.effect("supervised: a text longer than the context is cut, and not taught to end there", () =>
+    Effect.gen(function* () {
+      const text = "the food was good ".repeat(12)
+      const trained = yield* Tiny.call<Checkpoint>(supervised, {
+        params: { ...training, steps: 1, batchSize: 1 },
+        input: [{ id: "long", text }],
+        inputs: { from }
+      })
+      const policy = yield* Policy.load(from)
+      const completion = policy.tokenizer.encode(text).slice(0, 31)
+      assert.strictEqual(completion.length, 31)
+      const [scores] = yield* scoreCompletions(policy.model, [{ prompt: [policy.bos], completion }])
+      assert.closeTo(log(trained)[0]!["loss"]!, -scores!.reduce((a, b) => a + b, 0) / 31, 1e-5)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("supervised: learns its texts, to a loss far below the start's", () =>
     Effect.gen(function* () {
       const trained = yield* Tiny.call<Checkpoint>(supervised, {
@@ -94,6 +110,17 @@ layer(Device.layer("wasm"))("training", (it) => {
       assert.closeTo(history[0]!["rewards/margins"]!, 0, 1e-4)
       assert.isBelow(history.at(-1)!["loss"]!, 0.5)
       assert.isAbove(history.at(-1)!["rewards/accuracies"]!, 0.9)
+    })
+  )
+
+  it.effect("a checkpoint loaded in half precision no longer says so after a training in float32", () =>
+    Effect.gen(function* () {
+      const half = { ...from, config: { ...from.config, torch_dtype: "bfloat16", dtype: "bfloat16" } }
+      const context = { params: { ...training, steps: 1 }, input: Tiny.texts }
+      const { config } = yield* Tiny.call<Checkpoint>(supervised, { ...context, inputs: { from: half } })
+      assert.deepStrictEqual(config, { ...from.config, torch_dtype: "float32", dtype: "float32" })
+      const plain = yield* Tiny.call<Checkpoint>(supervised, { ...context, inputs: { from } })
+      assert.deepStrictEqual(plain.config, from.config)
     })
   )
 

@@ -67,6 +67,22 @@ layer(Device.layer("wasm"))("sample", (it) => {
     })
   )
 
+  it.effect("prompts of one text draw answers of their own", () =>
+    Effect.gen(function* () {
+      const same = ["a", "b", "c"].map((id) => ({ id, text: "the food" }))
+      const texts = (yield* run({ perPrompt: 1 }, same)).map(({ completions }) => completions[0]!.text)
+      assert.strictEqual(new Set(texts).size, 3)
+    })
+  )
+
+  it.effect("topK and a small topP reach the sampler: with one token left, sampling is greedy", () =>
+    Effect.gen(function* () {
+      const greedy = yield* run({ temperature: 0 })
+      assert.deepStrictEqual(yield* run({ topK: 1 }), greedy)
+      assert.deepStrictEqual(yield* run({ topP: 1e-9 }), greedy)
+    })
+  )
+
   it.effect("at temperature 0 all answers to a prompt are the same", () =>
     Effect.gen(function* () {
       for (const { completions } of yield* run({ perPrompt: 3, temperature: 0 })) {

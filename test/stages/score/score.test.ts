@@ -199,14 +199,15 @@ describe("score", () => {
   for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
     it.effect(`refuses a score of ${bad}, and names reward, prompt and answer`, () =>
       Effect.gen(function* () {
+        const name = `odd-${bad}`
         define(
-          "odd",
+          name,
           each(({ completion }) => (completion === " not good" ? bad : 0))
         )
-        const error = yield* Effect.flip(collect(score, { params: { reward: "odd" }, input: groups }))
+        const error = yield* Effect.flip(collect(score, { params: { reward: name }, input: groups }))
         assert.instanceOf(error, ScoreInvalid)
-        assert.deepInclude(error, { reward: "odd", prompt: "p", completion: 1, score: String(bad) })
-        assert.include(error.message, `the reward odd scored answer 1 of prompt "p" with ${bad}`)
+        assert.deepInclude(error, { reward: name, prompt: "p", completion: 1, score: String(bad) })
+        assert.include(error.message, `the reward ${name} scored answer 1 of prompt "p" with ${bad}`)
       })
     )
   }

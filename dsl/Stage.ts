@@ -263,6 +263,12 @@ const prepare = (stage: Any, config: Readonly<Record<string, unknown>>) => {
   }
 }
 
+/** The artifacts that a stage reads, by input name, the piped one under `input`. */
+export const inputArtifacts = (stage: Any): Readonly<Record<string, Artifact.Any>> => ({
+  ...(stage.input === undefined ? {} : { input: stage.input }),
+  ...Object.fromEntries(Object.entries(stage.inputs).map(([name, input]) => [name, accepted(input)]))
+})
+
 const accepted = (input: Inputs[string]): Artifact.Any => ("optional" in input ? input.optional : input)
 
 const checkName = (stage: Any, what: string, name: unknown) => {

@@ -2,7 +2,7 @@
 import { Effect, Option } from "effect"
 import type * as Node from "../../dsl/Node.ts"
 import * as Rng from "../../dsl/Rng.ts"
-import type * as Stage from "../../dsl/Stage.ts"
+import * as Stage from "../../dsl/Stage.ts"
 import { Device, withoutLeak } from "../device/Device.ts"
 import type { ArtifactRef } from "../store/ArtifactRef.ts"
 import { Store } from "../store/Store.ts"
@@ -18,8 +18,10 @@ export const perform = Effect.fnUntraced(function* (
   inputs: Readonly<Record<string, ArtifactRef>>
 ) {
   const store = yield* Store
-  const values = yield* Effect.forEach(Object.entries(node.inputs), ([name, input]) =>
-    store.read(input.artifact, inputs[name]!).pipe(Effect.map((value) => [name, value] as const))
+  // By the artifacts that the stage declares, whose code is in its key; those of the nodes before it are not.
+  const declared = Stage.inputArtifacts(node.stage)
+  const values = yield* Effect.forEach(Object.keys(node.inputs), (name) =>
+    store.read(declared[name]!, inputs[name]!).pipe(Effect.map((value) => [name, value] as const))
   )
   const { input, ...further } = Object.fromEntries(values) as { input?: unknown } & Record<string, unknown>
   const context: Stage.Context<any, any, any> = {

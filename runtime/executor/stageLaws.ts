@@ -6,7 +6,7 @@ import type * as Artifact from "../../dsl/Artifact.ts"
 import * as Json from "../../dsl/Json.ts"
 import * as Law from "../../dsl/Law.ts"
 import * as Node from "../../dsl/Node.ts"
-import type * as Stage from "../../dsl/Stage.ts"
+import * as Stage from "../../dsl/Stage.ts"
 import { Device } from "../device/Device.ts"
 import { type ArtifactRef, sha256 } from "../store/ArtifactRef.ts"
 import { Store } from "../store/Store.ts"
@@ -75,7 +75,7 @@ export const execute = Effect.fnUntraced(function* (stage: Stage.Any, call: Stag
   const store = yield* Store
   const inputs: Record<string, Node.Any> = {}
   const refs: Record<string, ArtifactRef> = {}
-  for (const [name, artifact] of Object.entries(inputsOf(stage))) {
+  for (const [name, artifact] of Object.entries(Stage.inputArtifacts(stage))) {
     const value = name === "input" ? call.input : call.inputs?.[name]
     if (value === undefined) continue
     inputs[name] = leaf(artifact)
@@ -86,13 +86,6 @@ export const execute = Effect.fnUntraced(function* (stage: Stage.Any, call: Stag
   return yield* Effect.ensuring(
     perform(nodeOf(stage, call.params, inputs), key, refs),
     Effect.orDie(store.dropPartial(key)) // the next call may be another one
-  )
-})
-
-const inputsOf = (stage: Stage.Any): Readonly<Record<string, Artifact.Any>> => ({
-  ...(stage.input === undefined ? {} : { input: stage.input }),
-  ...Object.fromEntries(
-    Object.entries(stage.inputs).map(([name, input]) => [name, "optional" in input ? input.optional : input])
   )
 })
 

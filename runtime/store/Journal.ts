@@ -141,14 +141,6 @@ export const list = Effect.fn("Journal.list")(function* (root: string) {
   return summaries.sort((a, b) => (a.at === b.at ? (a.run < b.run ? 1 : -1) : a.at < b.at ? 1 : -1))
 })
 
-/** The newest run, of one pipeline if told. */
-export const latest = (root: string, filter: { readonly pipeline?: string } = {}) =>
-  Effect.map(list(root), (summaries) =>
-    Option.fromUndefinedOr(
-      summaries.find(({ pipeline }) => filter.pipeline === undefined || filter.pipeline === pipeline)
-    )
-  )
-
 /**
  * For every node that some run of the pipeline finished, the key under which that last happened. Runs whose journals are
  * damaged do not count.

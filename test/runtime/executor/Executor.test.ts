@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync, rmSync, truncateSync } from "node:fs"
 import { join } from "node:path"
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Fiber, Schema, Stream, Tracer } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Schema, SchemaGetter, Stream, Tracer } from "effect"
+import * as Artifact from "../../../dsl/Artifact.ts"
 import { Index, withDefault } from "../../../dsl/Params.ts"
 import * as Pipeline from "../../../dsl/Pipeline.ts"
+import * as Stage from "../../../dsl/Stage.ts"
 import type * as Executor from "../../../runtime/executor/Executor.ts"
 import * as Plan from "../../../runtime/executor/Plan.ts"
 import { Store } from "../../../runtime/store/Store.ts"
@@ -249,6 +251,34 @@ describe("Executor", () => {
       S.world.changeWhileReading = false
       S.world.number = 7
       assert.strictEqual(yield* status("here"), "computed")
+    }).pipe(inStore)
+  )
+
+  it.live("a stage reads its input by the artifact that it declares, whose code is in its key", () =>
+    Effect.gen(function* () {
+      const Halves = Schema.Finite.pipe(
+        Schema.decodeTo(Schema.Finite, {
+          decode: SchemaGetter.transform((x: number) => x / 2),
+          encode: SchemaGetter.transform((x: number) => 2 * x)
+        })
+      )
+      const halved = Stage.make({
+        name: "halved",
+        description: "The sum of numbers that it reads by halves",
+        module: import.meta.url,
+        params: {},
+        input: Artifact.records("numbers", Halves),
+        output: S.Total,
+        run: ({ input }) =>
+          Stream.runFold(
+            input.stream,
+            () => 0,
+            (a, b) => a + b
+          )
+      })
+      const pipeline = Pipeline.make("halves", { description: "", params: {} }, () => ({ x: S.count().pipe(halved()) }))
+      const { outputs } = yield* S.run(yield* Pipeline.build(pipeline))
+      assert.strictEqual(yield* Store.use((store) => store.read(S.Total, outputs["x"]!)), 5)
     }).pipe(inStore)
   )
 

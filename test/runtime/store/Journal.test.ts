@@ -1,6 +1,6 @@
 import * as Fs from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option, Ref } from "effect"
+import { Effect, Ref } from "effect"
 import { TestClock } from "effect/testing"
 import { sha256 } from "../../../runtime/store/ArtifactRef.ts"
 import * as Journal from "../../../runtime/store/Journal.ts"
@@ -220,11 +220,6 @@ describe("the runs of a store", () => {
             { run: runs[0]!, pipeline: "dpo", status: "succeeded", ms: 9 }
           ]
         )
-        const latest = (filter?: { readonly pipeline: string }) =>
-          Effect.map(Journal.latest(root, filter), Option.match({ onNone: () => undefined, onSome: ({ run }) => run }))
-        assert.strictEqual(yield* latest(), runs[2])
-        assert.strictEqual(yield* latest({ pipeline: "ipo" }), runs[1])
-        assert.strictEqual(yield* latest({ pipeline: "kto" }), undefined)
       })
     )
   )

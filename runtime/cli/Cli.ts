@@ -7,6 +7,7 @@ import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import * as Versions from "../Versions.ts"
 import { Catalog, type Load } from "./Catalog.ts"
 import { claims } from "./commands/claims.ts"
+import { doctor } from "./commands/doctor.ts"
 import { list } from "./commands/list.ts"
 import { plan } from "./commands/plan.ts"
 import { replay } from "./commands/replay.ts"
@@ -55,7 +56,7 @@ const root = Command.make("prefline").pipe(
       Flag.withDefault(false)
     )
   }),
-  Command.withSubcommands([list, plan, run, replay, verify, claims, runs, show]),
+  Command.withSubcommands([list, plan, run, replay, verify, claims, runs, show, doctor]),
   Command.withExamples([
     { command: "npm start", description: "A first experiment: DPO on a small model" },
     { command: "npm run prefline -- list", description: "What can be run" },

@@ -17,8 +17,10 @@ export const store = Flag.String("store").pipe(
 )
 
 export const device = Flag.String("device").pipe(
-  Flag.withMetavar("<auto|wasm|cpu>"),
-  Flag.withDescription("Where tensors are computed (auto takes the best)"),
+  Flag.withMetavar("<auto|kind>"),
+  Flag.withDescription(
+    "Where tensors are computed: wasm (which auto takes), cpu, webgpu, node or node-gpu; see `prefline doctor`"
+  ),
   Flag.withDefault("auto")
 )
 
@@ -39,7 +41,7 @@ export const seed = Flag.Int("seed").pipe(
 
 type Concurrency = NonNullable<Options["concurrency"]>
 
-/** `4`, or `cpu=4,network=8`. The device is left alone: it does one thing at a time. */
+/** `4`, or `cpu=4,network=8`. The device is left alone: it does one thing at a time, and `--workers` says how many there are. */
 export const parseConcurrency = (text: string): Option.Option<Concurrency> => {
   if (/^[1-9]\d*$/.test(text)) return Option.some({ cpu: Number(text), network: Number(text) })
   const limits: { -readonly [K in keyof Concurrency]: Concurrency[K] } = {}
@@ -59,4 +61,17 @@ export const concurrency = Flag.String("concurrency").pipe(
     (text) => `a number of at least 1, or one of cpu=4,network=8; got ${JSON.stringify(text)}`
   ),
   Flag.withDefault({} as Concurrency)
+)
+
+/** `auto`, or a number of at least 1. */
+export const parseWorkers = (text: string): Option.Option<number | "auto"> =>
+  text === "auto" ? Option.some("auto") : /^[1-9]\d{0,3}$/.test(text) ? Option.some(Number(text)) : Option.none()
+
+export const workers = Flag.String("workers").pipe(
+  Flag.withMetavar("<auto|n>"),
+  Flag.withDescription(
+    "Threads that nodes train and sample in side by side (auto: as many as cores, memory and independent nodes allow; 1: none)"
+  ),
+  Flag.filterMap(parseWorkers, (text) => `auto or a number from 1 to 9999; got ${JSON.stringify(text)}`),
+  Flag.withDefault("auto" as const)
 )

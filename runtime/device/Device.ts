@@ -1,11 +1,15 @@
 import { Cause, Context, Effect, Exit, Layer, Schema } from "effect"
+import type { Opened } from "./Opened.ts"
 
-/** The devices that are built, best first: `wasm` (SIMD, in the npm install itself) and `cpu` (the slow reference). */
-export const Kind = Schema.Literals(["wasm", "cpu"])
+/**
+ * The kinds of device: `node-gpu` (CUDA through libtensorflow), `webgpu` (Dawn: Vulkan, Metal or Direct3D 12), `node`
+ * (libtensorflow on the CPU), `wasm` (SIMD, in the npm install itself) and `cpu` (the slow reference).
+ */
+export const Kind = Schema.Literals(["node-gpu", "webgpu", "node", "wasm", "cpu"])
 export type Kind = typeof Kind.Type
 
-/** What a user may ask for; `auto` takes the best device that is built. */
-export const Choice = Schema.Literals(["auto", "wasm", "cpu"])
+/** What a user may ask for. `auto` takes `wasm`, which works everywhere and gives the same bits everywhere. */
+export const Choice = Schema.Literals(["auto", ...Kind.literals])
 export type Choice = typeof Choice.Type
 
 /**
@@ -18,11 +22,21 @@ export type Numerics = typeof Numerics.Type
 /** The asked device cannot be used. Nothing falls back to another one silently. */
 export class DeviceUnavailable extends Schema.TaggedError<DeviceUnavailable>()("DeviceUnavailable", {
   requested: Schema.String,
-  reason: Schema.String,
-  available: Schema.Array(Kind)
+  reason: Schema.String
 }) {
   override get message() {
-    return `device "${this.requested}" is not available: ${this.reason}. Available: auto, ${this.available.join(", ")}`
+    return `device "${this.requested}" is not available: ${this.reason}`
+  }
+}
+
+/** The device went away while it was used: a driver reset, a sleep, another program. What was on it is gone. */
+export class DeviceLost extends Schema.TaggedError<DeviceLost>()("DeviceLost", { reason: Schema.String }) {
+  /** The executor's sign that trying again can help; see `Device.renew`. */
+  get retryable() {
+    return true
+  }
+  override get message() {
+    return `the device was lost: ${this.reason}`
   }
 }
 
@@ -45,26 +59,45 @@ export class Device extends Context.Service<
   {
     readonly kind: Kind
     readonly numerics: Numerics
+    /** The module of the device's own code, which enters keys beside `numerics`. */
+    readonly module: string
+    /** For people: adapter, library, instruction set. */
+    readonly details: Readonly<Record<string, string>>
     /** Live tensors and their bytes, over the whole process. */
     readonly tensors: () => { readonly count: number; readonly bytes: number }
+    /** Fails once the device is lost, and never succeeds. */
+    readonly lost: Effect.Effect<never, DeviceLost>
+    /** Opens a lost device anew. Tensors from before are gone. Fails if what came back computes differently. */
+    readonly renew: Effect.Effect<void, DeviceUnavailable>
   }
 >()("prefline/runtime/Device") {
   /**
    * Acquires a device. The tensor library is loaded here, not when this module is imported.
-   * **Gotchas** The library has one current backend in a process: while one kind of device is held, asking for another
-   * fails; the same kind is shared.
+   * **Gotchas** The library has one current backend in a process (or worker thread): while one kind of device is held,
+   * asking for another fails; the same kind is shared.
    */
   static readonly layer = (choice: Choice | (string & {}) = "auto"): Layer.Layer<Device, DeviceUnavailable> =>
     Layer.effect(
       this,
       Effect.gen(function* () {
         const kind = yield* resolve(choice)
-        yield* Effect.acquireRelease(hold(kind), () => Effect.sync(letGo))
-        const opened = yield* Effect.tryPromise({
-          try: async () => (await import("./backends.ts")).open(kind),
-          catch: (cause) => unavailable(choice, cause instanceof Error ? cause.message : String(cause))
+        yield* Effect.acquireRelease(hold(kind), () => letGo)
+        let opened = yield* openShared(kind)
+        return Device.of({
+          kind,
+          numerics: opened.numerics,
+          module: homes[kind].module,
+          details: opened.details,
+          tensors: () => opened.tensors(),
+          lost: Effect.suspend(() => lossOf(opened)),
+          renew: Effect.gen(function* () {
+            const before = opened.numerics
+            held.opened = undefined
+            opened = yield* openShared(kind)
+            if (JSON.stringify(opened.numerics) !== JSON.stringify(before))
+              return yield* unavailable(kind, "another device came back after the loss of the first")
+          })
         })
-        return Device.of({ kind, ...opened })
       })
     )
 }
@@ -89,28 +122,69 @@ export const withoutLeak = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effec
     })
   )
 
-const unavailable = (requested: string, reason: string) =>
-  new DeviceUnavailable({ requested, reason, available: Kind.literals })
+/** How often a computation is begun anew on a renewed device before the loss is its failure. */
+const RENEWALS = 2
+
+/**
+ * Begins a computation anew, on the device opened anew, when the device is lost under it; fails with `DeviceLost` when that
+ * keeps happening. The computation must hold nothing of the device from before it began.
+ */
+export const withRenewal = <A, E, R>(
+  self: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | DeviceLost | DeviceUnavailable, R | Device> =>
+  Effect.gen(function* () {
+    const device = yield* Device
+    for (let renewals = 0; ; renewals++) {
+      const exit = yield* Effect.exit(Effect.raceFirst(self, device.lost))
+      const lost = Exit.isFailure(exit) ? lossIn(exit.cause) : undefined
+      if (lost === undefined) return yield* exit
+      if (renewals === RENEWALS) return yield* lost
+      yield* device.renew
+    }
+  })
+
+/** A loss among the reasons of a failure: reads of a lost device fail with it where no type says so. */
+const lossIn = (cause: Cause.Cause<unknown>): DeviceLost | undefined => {
+  for (const reason of cause.reasons) {
+    const error = Cause.isFailReason(reason) ? reason.error : Cause.isDieReason(reason) ? reason.defect : undefined
+    if (error instanceof DeviceLost) return error
+  }
+  return undefined
+}
+
+const unavailable = (requested: string, reason: string) => new DeviceUnavailable({ requested, reason })
 
 const resolve = (choice: string): Effect.Effect<Kind, DeviceUnavailable> => {
   if (choice === "auto") return Effect.succeed("wasm")
   if (Schema.is(Kind)(choice)) return Effect.succeed(choice)
-  return Effect.fail(
-    unavailable(
-      choice,
-      choice in planned ? `${planned[choice]} is planned and not built yet` : "there is no such device"
-    )
-  )
+  return Effect.fail(unavailable(choice, `there is no such device; there are auto, ${Kind.literals.join(", ")}`))
 }
 
-const planned: Readonly<Record<string, string>> = {
-  webgpu: "WebGPU through Dawn",
-  node: "libtensorflow on the CPU",
-  "node-gpu": "CUDA through libtensorflow"
+/** Where a device's code lives, loaded on acquisition only: it imports the tensor library. */
+const homes: Readonly<Record<Kind, { readonly module: string; readonly load: () => Promise<() => Promise<Opened>> }>> =
+  {
+    cpu: { module: urlOf("cpu"), load: async () => (await import("./cpu/open.ts")).open },
+    wasm: { module: urlOf("wasm"), load: async () => (await import("./wasm/open.ts")).open },
+    webgpu: { module: urlOf("webgpu"), load: async () => (await import("./webgpu/open.ts")).open },
+    node: { module: urlOf("tensorflow"), load: async () => tensorflow("node") },
+    "node-gpu": { module: urlOf("tensorflow"), load: async () => tensorflow("node-gpu") }
+  }
+
+function urlOf(folder: string): string {
+  return new URL(`./${folder}/open.ts`, import.meta.url).href
+}
+
+const tensorflow = async (kind: "node" | "node-gpu") => {
+  const { open } = await import("./tensorflow/open.ts")
+  return () => open(kind)
 }
 
 /** The device that this process holds, and how often. */
-const held: { kind: Kind | undefined; count: number } = { kind: undefined, count: 0 }
+const held: { kind: Kind | undefined; count: number; opened: Promise<Opened> | undefined } = {
+  kind: undefined,
+  count: 0,
+  opened: undefined
+}
 
 const hold = (kind: Kind): Effect.Effect<void, DeviceUnavailable> =>
   Effect.suspend(() => {
@@ -121,6 +195,34 @@ const hold = (kind: Kind): Effect.Effect<void, DeviceUnavailable> =>
     return Effect.void
   })
 
-const letGo = () => {
+/** The last holder closes the device. */
+const letGo = Effect.suspend(() => {
   held.count--
-}
+  const { opened } = held
+  if (held.count > 0 || opened === undefined) return Effect.void
+  held.opened = undefined
+  return Effect.promise(() =>
+    opened.then(
+      ({ close }) => close?.(),
+      () => undefined // it never opened: whoever asked was told
+    )
+  )
+})
+
+/** The open device, shared by its holders. */
+const openShared = (kind: Kind): Effect.Effect<Opened, DeviceUnavailable> =>
+  Effect.tryPromise({
+    try: () => {
+      held.opened ??= homes[kind].load().then((open) => open())
+      return held.opened
+    },
+    catch: (cause) => unavailable(kind, cause instanceof Error ? cause.message : String(cause))
+  })
+
+const lossOf = ({ lost }: Opened): Effect.Effect<never, DeviceLost> =>
+  lost === undefined
+    ? Effect.never
+    : Effect.flatMap(
+        Effect.promise(() => lost),
+        (reason) => Effect.fail(new DeviceLost({ reason }))
+      )

@@ -26,7 +26,7 @@ export const make = Effect.fn("Plan.make")(function* <E, R>(
 ): Effect.fn.Return<ReadonlyArray<PlannedNode>, PlanError, R | Store | CodeHash> {
   const store = yield* Store
   const codes = yield* CodeHash
-  yield* codes.prefetch(modulesOf(built.graph))
+  yield* codes.prefetch(yield* modulesOf(built.graph))
   const before = yield* Journal.lastKeys(store.root, built.pipeline)
   const known = new Map<string, ArtifactRef>()
   const planned: Array<PlannedNode> = []

@@ -17,7 +17,7 @@ export const keyOf = Effect.fnUntraced(function* (node: Node.Any, inputs: Readon
   const components = yield* Effect.forEach(node.components, ({ definition, kind, name }) =>
     Effect.map(codes.of(definition.module), (code) => ({ id: `${kind}/${name}`, code }))
   )
-  const handed = yield* Effect.forEach(handedTo(stage), (module) =>
+  const handed = yield* Effect.forEach(handedTo(stage, yield* deviceModule), (module) =>
     Effect.map(codes.of(module), (code) => ({ id: "runtime", code }))
   )
   return Key.make({
@@ -38,22 +38,31 @@ export const numericsInForce: Effect.Effect<Json.JsonObject | null> = Effect.map
   Option.match({ onNone: () => null, onSome: ({ numerics }) => ({ ...numerics }) })
 )
 
-/** What stages are handed by the runtime and do not import: the backend's own kernels, and the random generator. */
-const handedTo = (stage: Stage.Any): ReadonlyArray<string> => [
-  ...(stage.numerics ? [new URL("../device/backends.ts", import.meta.url).href] : []),
+/** The module of the device that is held. */
+const deviceModule: Effect.Effect<string | undefined> = Effect.map(
+  Effect.serviceOption(Device),
+  Option.match({ onNone: () => undefined, onSome: ({ module }) => module })
+)
+
+/** What stages are handed by the runtime and do not import: the device's own code, and the random generator. */
+const handedTo = (stage: Stage.Any, device: string | undefined): ReadonlyArray<string> => [
+  ...(stage.numerics && device !== undefined ? [device] : []),
   ...(stage.random ? [new URL("../../dsl/Rng.ts", import.meta.url).href] : [])
 ]
 
 /** The modules whose code enters the keys of a graph. */
-export const modulesOf = (graph: Graph.Graph): ReadonlyArray<string> => [
-  ...new Set(
-    graph.nodes.flatMap(({ node }) => [
-      node.stage.module,
-      ...handedTo(node.stage),
-      ...node.components.map(({ definition }) => definition.module)
-    ])
-  )
-]
+export const modulesOf = Effect.fnUntraced(function* (graph: Graph.Graph) {
+  const device = yield* deviceModule
+  return [
+    ...new Set(
+      graph.nodes.flatMap(({ node }) => [
+        node.stage.module,
+        ...handedTo(node.stage, device),
+        ...node.components.map(({ definition }) => definition.module)
+      ])
+    )
+  ]
+})
 
 const omit = (params: Json.JsonObject, names: ReadonlyArray<string>): Json.JsonObject =>
   Object.fromEntries(Object.entries(params).filter(([name]) => !names.includes(name)))

@@ -3,7 +3,7 @@ import { Effect, Option } from "effect"
 import type * as Node from "../../dsl/Node.ts"
 import * as Rng from "../../dsl/Rng.ts"
 import * as Stage from "../../dsl/Stage.ts"
-import { Device, withoutLeak } from "../device/Device.ts"
+import { Device, withoutLeak, withRenewal } from "../device/Device.ts"
 import type { ArtifactRef } from "../store/ArtifactRef.ts"
 import { Store } from "../store/Store.ts"
 import { RandomnessUndeclared, StageTimedOut } from "./errors.ts"
@@ -35,7 +35,7 @@ export const perform = Effect.fnUntraced(function* (
   const device = yield* Effect.serviceOption(Device)
   const checked =
     node.stage.numerics && Option.isSome(device)
-      ? Effect.provideService(withoutLeak(produce), Device, device.value)
+      ? Effect.provideService(withRenewal(withoutLeak(produce)), Device, device.value)
       : produce
   const { timeout } = node.stage
   return yield* timeout === undefined

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs"
 import { Effect, type Scope } from "effect"
 import type { Device } from "../device/Device.ts"
 import type { Heads } from "../tensor/causalAttention.ts"
+import { read } from "../tensor/read.ts"
 import {
   headDim,
   type LlamaConfig,
@@ -44,12 +45,12 @@ export const fromWeights = Effect.fn("Llama.fromWeights")(function* (
 })
 
 /** Reads the model back, bit for bit. */
-export const toWeights = ({ parameters }: Llama): Weights =>
-  new Map(
-    [...parameters].map(([name, parameter]) => [
-      name,
-      { shape: [...parameter.shape], data: parameter.dataSync<"float32">().slice() }
-    ])
+export const toWeights = ({ parameters }: Llama): Effect.Effect<Weights> =>
+  Effect.map(
+    Effect.forEach(parameters, ([name, parameter]) =>
+      Effect.map(read(parameter), (data) => [name, { shape: [...parameter.shape], data }] as const)
+    ),
+    (weights) => new Map(weights)
   )
 
 /** A parameter by name; throws if the model has none of that name. */

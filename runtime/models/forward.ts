@@ -34,6 +34,12 @@ export const hidden = (model: Llama, tokens: Int32Array, pass: Pass): tf.Tensor2
     return norm(x, "model.norm.weight")
   })
 
+/** Multiplies by a parameter, which is laid out `[out, in]`. */
+export const projection =
+  (model: Llama): Pass["project"] =>
+  (x, name) =>
+    tf.matMul(x, parameter<tf.Rank.R2>(model, name), false, true)
+
 /** Name of the matrix that turns hidden states into logits: the embedding itself when tied. */
 export const headName = ({ config }: Llama): string =>
   config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight"
@@ -44,8 +50,8 @@ export const logits = (model: Llama, batch: Batch): tf.Tensor3D =>
     const { columns, lengths, rows } = batch
     const { at, tokens } = pack(batch, lengths)
     const states = hidden(model, tokens, sequences(model, lengths))
-    const packed = tf.matMul(states, parameter<tf.Rank.R2>(model, headName(model)), false, true)
-    return tf.reshape(scatterRows(packed as tf.Tensor2D, at, rows * columns), [rows, columns, model.config.vocab_size])
+    const packed = projection(model)(states, headName(model))
+    return tf.reshape(scatterRows(packed, at, rows * columns), [rows, columns, model.config.vocab_size])
   })
 
 /**
@@ -67,7 +73,7 @@ export const tokenLogProbs = (model: Llama, batch: Batch): tf.Tensor2D =>
     if (wanted.length === 0) return tf.zeros([rows, columns - 1])
     const from = Int32Array.from(wanted)
     const states = gatherRows(hidden(model, packed.tokens, sequences(model, contexts)), from)
-    const scores = tf.matMul<tf.Tensor2D>(states, parameter<tf.Rank.R2>(model, headName(model)), false, true)
+    const scores = projection(model)(states, headName(model))
     const values = logProbs(
       scores,
       from.map((i) => tokens[packed.at[i]! + 1]!)
@@ -78,7 +84,7 @@ export const tokenLogProbs = (model: Llama, batch: Batch): tf.Tensor2D =>
 
 /** A differentiable pass over whole sequences that lie behind one another. */
 const sequences = (model: Llama, lengths: Int32Array): Pass => ({
-  project: (x, name) => tf.matMul(x, parameter<tf.Rank.R2>(model, name), false, true),
+  project: projection(model),
   attend: (_, q, k, v) => causalAttention(q, k, v, lengths, model.heads)
 })
 

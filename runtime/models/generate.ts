@@ -1,12 +1,13 @@
 import * as tf from "@tensorflow/tfjs"
 import { Effect } from "effect"
 import type * as Rng from "../../dsl/Rng.ts"
-import { cachedAttention } from "../tensor/cachedAttention.ts"
+import { cachedAttention, type KeyValueCache } from "../tensor/cachedAttention.ts"
 import { gatherRows } from "../tensor/gatherRows.ts"
 import * as Batch from "./Batch.ts"
-import { headName, hidden, type Pass } from "./forward.ts"
-import { type Llama, ModelDiverged, parameter } from "./Llama.ts"
-import { draw, logSumExp, type Sampling } from "./sampling.ts"
+import { drawTokens } from "./drawTokens.ts"
+import { headName, hidden, type Pass, projection } from "./forward.ts"
+import { type Llama, ModelDiverged } from "./Llama.ts"
+import type { Sampling } from "./sampling.ts"
 
 /** One completion to make. */
 export interface Request {
@@ -93,29 +94,16 @@ const start = ({ config }: Llama, request: Request, options: Options, index: num
   slot: -1
 })
 
-/** What decoding keeps on the device: projections transposed once, so that every step takes the fast product, and caches. */
-interface Decoder {
-  readonly projections: Readonly<Record<string, tf.Tensor2D>>
-  readonly caches: ReadonlyArray<{ readonly keys: tf.Tensor3D; readonly values: tf.Tensor3D }>
+/** What decoding keeps on the device: a cache for each layer. */
+type Decoder = ReadonlyArray<KeyValueCache>
+
+const open = ({ config, heads }: Llama, slots: number, capacity: number): Decoder => {
+  const empty = () => tf.variable(tf.zeros<tf.Rank.R3>([slots, capacity, heads.keyValueHeads * heads.headDim]), false)
+  return tf.tidy(() => Array.from({ length: config.num_hidden_layers }, () => ({ keys: empty(), values: empty() })))
 }
 
-const open = (model: Llama, slots: number, capacity: number): Decoder => {
-  const { headDim, keyValueHeads } = model.heads
-  const matrices = [...model.parameters].filter(
-    ([name, { shape }]) => shape.length === 2 && (name === headName(model) || name !== "model.embed_tokens.weight")
-  )
-  const cache = () => tf.zeros<tf.Rank.R3>([slots, capacity, keyValueHeads * headDim])
-  return {
-    projections: Object.fromEntries(
-      matrices.map(([name]) => [name, tf.transpose(parameter<tf.Rank.R2>(model, name))] as const)
-    ),
-    caches: Array.from({ length: model.config.num_hidden_layers }, () => ({ keys: cache(), values: cache() }))
-  }
-}
-
-const close = ({ caches, projections }: Decoder): void => {
-  tf.dispose(projections as Record<string, tf.Tensor2D>)
-  for (const { keys, values } of caches) tf.dispose([keys, values])
+const close = (decoder: Decoder): void => {
+  for (const { keys, values } of decoder) tf.dispose([keys, values])
 }
 
 /** Decodes until nothing waits and nothing is under way; `waiting` is taken from its end. */
@@ -139,10 +127,11 @@ const decode = Effect.fnUntraced(function* (
         admitted.push(sequence)
       }
     const running = [...active, ...admitted]
-    const logits = nextLogits(model, decoder, running)
+    const uniforms = Float64Array.from(running, ({ rng, tokens }) => rng.uniform(tokens.length))
+    const drawn = yield* drawTokens(() => nextLogits(model, decoder, running), options, uniforms)
     active = []
     for (const [row, sequence] of running.entries()) {
-      const result = extend(sequence, rowOf(logits, row, model.config.vocab_size), options)
+      const result = extend(sequence, drawn.tokens[row]!, drawn.logProbs[row]!, options)
       if (!Number.isFinite(sequence.logProbs.at(-1)))
         return yield* new ModelDiverged({ row: sequence.index, token: sequence.logProbs.length - 1 })
       if (result) {
@@ -153,10 +142,8 @@ const decode = Effect.fnUntraced(function* (
   }
 })
 
-const rowOf = (matrix: Float32Array, row: number, width: number) => matrix.subarray(row * width, (row + 1) * width)
-
 /** Logits `[sequences, vocabulary]` after each sequence's last token; a new sequence's prompt is read here. */
-const nextLogits = (model: Llama, decoder: Decoder, running: ReadonlyArray<Sequence>): Float32Array => {
+const nextLogits = (model: Llama, decoder: Decoder, running: ReadonlyArray<Sequence>): tf.Tensor2D => {
   const tokens: Array<number> = []
   const slots: Array<number> = []
   const positions: Array<number> = []
@@ -173,23 +160,16 @@ const nextLogits = (model: Llama, decoder: Decoder, running: ReadonlyArray<Seque
     last.push(tokens.length - 1)
   }
   const rows = { slots: Int32Array.from(slots), positions: Int32Array.from(positions) }
-  const project: Pass["project"] = (x, name) => tf.matMul(x, decoder.projections[name]!)
-  const attend: Pass["attend"] = (layer, q, k, v) => cachedAttention(q, k, v, decoder.caches[layer]!, rows, model.heads)
-  // Not returned through `tidy`, which would look for tensors in every element of the array.
-  let logits: Float32Array = new Float32Array()
-  tf.tidy(() => {
-    const states = hidden(model, Int32Array.from(tokens), { project, attend })
-    const ends = last.length === tokens.length ? states : gatherRows(states, Int32Array.from(last))
-    logits = project(ends, headName(model)).dataSync<"float32">()
-  })
-  return logits
+  const attend: Pass["attend"] = (layer, q, k, v) => cachedAttention(q, k, v, decoder[layer]!, rows, model.heads)
+  const states = hidden(model, Int32Array.from(tokens), { project: projection(model), attend })
+  const ends = last.length === tokens.length ? states : gatherRows(states, Int32Array.from(last))
+  return projection(model)(ends, headName(model))
 }
 
-/** Draws the sequence's next token; returns the result if that ends it. */
-const extend = (sequence: Sequence, logits: Float32Array, options: Options): Generation | undefined => {
-  const { logProbs, rng, tokens } = sequence
-  const token = draw(logits, options, rng.uniform(tokens.length))
-  logProbs.push(logits[token]! - logSumExp(logits))
+/** Adds the sequence's next token; returns the result if that ends it. */
+const extend = (sequence: Sequence, token: number, logProb: number, options: Options): Generation | undefined => {
+  const { logProbs, tokens } = sequence
+  logProbs.push(logProb)
   if (options.stopTokens.includes(token)) return { tokens, logProbs, finish: "stop", stopToken: token }
   tokens.push(token)
   return tokens.length >= sequence.limit ? { tokens, logProbs, finish: "length" } : undefined

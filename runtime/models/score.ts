@@ -1,4 +1,5 @@
 import { Effect } from "effect"
+import { computed } from "../tensor/read.ts"
 import * as Batch from "./Batch.ts"
 import { tokenLogProbs } from "./forward.ts"
 import { type Llama, ModelDiverged } from "./Llama.ts"
@@ -22,7 +23,7 @@ export const scoreCompletions = Effect.fn("Llama.scoreCompletions")(function* (
     yield* Effect.yieldNow
     const chosen = order.slice(start, start + batchSize)
     const batch = Batch.make(chosen.map((row) => rows[row]!))
-    const values = readTokenLogProbs(model, batch)
+    const values = yield* computed(() => tokenLogProbs(model, batch))
     for (const [b, row] of chosen.entries()) {
       const from = b * (batch.columns - 1) + rows[row]!.prompt.length - 1
       const score = values.slice(from, from + rows[row]!.completion.length)
@@ -33,10 +34,3 @@ export const scoreCompletions = Effect.fn("Llama.scoreCompletions")(function* (
   }
   return scores
 })
-
-const readTokenLogProbs = (model: Llama, batch: Batch.Batch): Float32Array => {
-  const tensor = tokenLogProbs(model, batch)
-  const values = tensor.dataSync<"float32">()
-  tensor.dispose()
-  return values
-}

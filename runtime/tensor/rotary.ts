@@ -1,3 +1,5 @@
+import * as tf from "@tensorflow/tfjs"
+
 /** Cosines and sines of rotary position embedding: entry `position * pairs + i` turns the pair `i` of a head. */
 export interface RotaryTable {
   readonly pairs: number
@@ -31,47 +33,22 @@ export const rotaryTable = (headDim: number, theta: number, positions: number): 
 
 const tables = new Map<string, RotaryTable>()
 
-/**
- * Turns one head's vector from `source[from..]` into `target[to..]`, times `scale`. The vector's halves are the two
- * coordinates (`[x1 cos - x2 sin, x2 cos + x1 sin]`), as Hugging Face lays Llama out.
- */
-export const rotate = (
-  { cos, pairs, sin }: RotaryTable,
-  position: number,
-  source: Float32Array,
-  from: number,
-  target: Float64Array,
-  to: number,
-  scale: number
-): void => {
-  const row = position * pairs
-  for (let i = 0; i < pairs; i++) {
-    const x1 = source[from + i]! * scale
-    const x2 = source[from + pairs + i]! * scale
-    const c = cos[row + i]!
-    const s = sin[row + i]!
-    target[to + i] = x1 * c - x2 * s
-    target[to + pairs + i] = x2 * c + x1 * s
+/** The table as two float32 tensors `[positions, headDim]`, each angle standing for both of its coordinates. */
+export const rotaryTensors = (headDim: number, theta: number, positions: number): [tf.Tensor2D, tf.Tensor2D] => {
+  const { cos, pairs, sin } = rotaryTable(headDim, theta, positions)
+  const twice = (values: Float64Array) => {
+    const out = new Float32Array(positions * headDim)
+    for (let i = 0; i < out.length; i++) out[i] = values[Math.floor(i / headDim) * pairs + ((i % headDim) % pairs)]!
+    return tf.tensor2d(out, [positions, headDim])
   }
+  return [twice(cos), twice(sin)]
 }
 
-/** Undoes `rotate`, which is also its gradient: turns back, times `scale`, and adds into `target`. */
-export const rotateBack = (
-  { cos, pairs, sin }: RotaryTable,
-  position: number,
-  source: Float64Array,
-  from: number,
-  target: Float32Array,
-  to: number,
-  scale: number
-): void => {
-  const row = position * pairs
-  for (let i = 0; i < pairs; i++) {
-    const x1 = source[from + i]! * scale
-    const x2 = source[from + pairs + i]! * scale
-    const c = cos[row + i]!
-    const s = sin[row + i]!
-    target[to + i]! += x1 * c + x2 * s
-    target[to + pairs + i]! += x2 * c - x1 * s
-  }
+/**
+ * Turns the vectors in the last axis of `x`, with cosines and sines that broadcast against it. A vector's halves are the two
+ * coordinates (`[x1 cos - x2 sin, x2 cos + x1 sin]`), as Hugging Face lays Llama out.
+ */
+export const rotated = (x: tf.Tensor, cos: tf.Tensor, sin: tf.Tensor): tf.Tensor => {
+  const [x1, x2] = tf.split(x, 2, -1) as [tf.Tensor, tf.Tensor]
+  return tf.add(tf.mul(x, cos), tf.mul(tf.concat([tf.neg(x2), x1], -1), sin))
 }

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs"
 import { Effect, Schema } from "effect"
 import type { AdamW } from "./AdamW.ts"
+import { read } from "./read.ts"
 
 /**
  * A micro-batch's contribution to a step. `loss` is the SUM over its items (pairs, rows or tokens), not their mean, and
@@ -46,24 +47,27 @@ export const step = <MicroBatch>(
   microBatches: ReadonlyArray<MicroBatch>,
   lossFunction: LossFunction<MicroBatch>
 ): Effect.Effect<StepReport, TrainingDiverged> =>
-  Effect.suspend(() => {
-    const sums: Sums = { loss: 0, weight: 0, metrics: new Map(), gradients: new Map() }
-    return Effect.forEach(
-      microBatches,
-      (microBatch) =>
-        Effect.andThen(
-          Effect.yieldNow,
-          Effect.sync(() => accumulate(sums, optimizer, lossFunction, microBatch))
-        ),
-      { discard: true }
-    ).pipe(Effect.andThen(Effect.suspend(() => finish(sums, optimizer))))
-  })
+  Effect.acquireUseRelease(
+    Effect.sync((): Sums => ({ weight: 0, names: [], reported: undefined, gradients: new Map() })),
+    (sums) =>
+      Effect.gen(function* () {
+        for (const microBatch of microBatches) {
+          yield* Effect.yieldNow
+          accumulate(sums, optimizer, lossFunction, microBatch)
+        }
+        return yield* finish(sums, optimizer)
+      }),
+    (sums) => Effect.sync(() => tf.dispose([...sums.gradients.values(), ...(sums.reported ? [sums.reported] : [])]))
+  )
 
+/** What the micro-batches so far come to, on the device: it is read once, at the end. */
 interface Sums {
-  loss: number
   weight: number
-  readonly metrics: Map<string, number>
-  readonly gradients: Map<string, Float32Array>
+  /** Names of the metrics, in the order of `reported`. */
+  names: ReadonlyArray<string>
+  /** The loss, then the metrics: `[1 + metrics]`. */
+  reported: tf.Tensor1D | undefined
+  readonly gradients: Map<string, tf.Tensor>
 }
 
 const accumulate = <MicroBatch>(
@@ -73,33 +77,44 @@ const accumulate = <MicroBatch>(
   microBatch: MicroBatch
 ): void =>
   tf.tidy(() => {
+    let metrics: Readonly<Record<string, tf.Scalar>> = {}
     const { grads, value } = tf.variableGrads(() => {
-      const { loss, metrics = {}, weight } = lossFunction(microBatch)
-      sums.weight += weight
-      for (const [name, metric] of Object.entries(metrics))
-        sums.metrics.set(name, (sums.metrics.get(name) ?? 0) + metric.dataSync()[0]!)
-      return loss
+      const contribution = lossFunction(microBatch)
+      metrics = contribution.metrics ?? {}
+      for (const metric of Object.values(metrics)) tf.keep(metric)
+      sums.weight += contribution.weight
+      return contribution.loss
     }, [...parameters.values()])
-    sums.loss += value.dataSync()[0]!
-    for (const [name, parameter] of parameters) add(sums.gradients, name, grads[parameter.name], parameter.size)
+    sums.names = Object.keys(metrics)
+    const scalars = [value, ...Object.values(metrics)]
+    sums.reported = added(sums.reported, tf.stack(scalars.map((x) => tf.reshape(x, []))) as tf.Tensor1D)
+    tf.dispose(Object.values(metrics))
+    for (const [name, parameter] of parameters) {
+      const gradient = grads[parameter.name]
+      if (gradient) sums.gradients.set(name, added(sums.gradients.get(name), gradient))
+    }
   })
 
-/** Adds a gradient into the sum; a parameter that the loss does not reach has gradient zero. */
-const add = (sums: Map<string, Float32Array>, name: string, gradient: tf.Tensor | undefined, size: number): void => {
-  const values = gradient ? gradient.dataSync<"float32">() : new Float32Array(size)
-  const sum = sums.get(name)
-  if (!sum) sums.set(name, values)
-  else for (let i = 0; i < sum.length; i++) sum[i]! += values[i]!
+/** A sum that outlives the `tidy` around it; the sum before it is disposed. */
+const added = <T extends tf.Tensor>(sum: T | undefined, next: T): T => {
+  const total = tf.keep(sum === undefined ? tf.clone(next) : tf.add<T>(sum, next))
+  sum?.dispose()
+  return total
 }
 
-const finish = (sums: Sums, optimizer: AdamW): Effect.Effect<StepReport, TrainingDiverged> => {
-  if (!(sums.weight > 0)) return Effect.die(new RangeError(`the weights of a step sum to ${sums.weight}`))
-  const loss = sums.loss / sums.weight
-  const report = Number.isFinite(loss)
-    ? optimizer.update(sums.gradients, sums.weight)
+const finish = Effect.fnUntraced(function* ({ gradients, names, reported, weight }: Sums, optimizer: AdamW) {
+  if (!(weight > 0)) return yield* Effect.die(new RangeError(`the weights of a step sum to ${weight}`))
+  const [loss, ...metrics] = Array.from(yield* read(reported!), (sum) => sum / weight) as [number, ...Array<number>]
+  const update = Number.isFinite(loss)
+    ? yield* optimizer.update(gradients, weight)
     : { applied: false, gradientNorm: Number.NaN, learningRate: 0 }
-  if (!report.applied)
-    return Effect.fail(new TrainingDiverged({ step: optimizer.state().step, loss, gradientNorm: report.gradientNorm }))
-  const metrics = Object.fromEntries([...sums.metrics].map(([name, sum]) => [name, sum / sums.weight]))
-  return Effect.succeed({ loss, gradientNorm: report.gradientNorm, learningRate: report.learningRate, metrics })
-}
+  const { applied, gradientNorm, learningRate } = update
+  if (!applied) return yield* new TrainingDiverged({ step: optimizer.step(), loss, gradientNorm })
+  const report: StepReport = {
+    loss,
+    gradientNorm,
+    learningRate,
+    metrics: Object.fromEntries(names.map((name, i) => [name, metrics[i]!]))
+  }
+  return report
+})

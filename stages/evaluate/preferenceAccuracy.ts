@@ -4,6 +4,7 @@ import { type Evaluation, EvaluationReport, PairLogProbsSet, Pairs } from "../..
 import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import * as Stage from "../../dsl/Stage.ts"
 import * as Policy from "../../runtime/models/Policy.ts"
+import { computed } from "../../runtime/tensor/read.ts"
 import { Objective } from "../optimize/Objective.ts"
 import { type PairItem, pairBatch, pairItems } from "../optimize/pairLoss.ts"
 import { clusteredEstimate } from "./estimates.ts"
@@ -35,7 +36,7 @@ export const preferenceAccuracy = Stage.make({
         const measured: Array<{ readonly accuracy: number; readonly margin: number; readonly loss: number }> = []
         for (let start = 0; start < items.length; start += PAIRS_AT_ONCE) {
           yield* Effect.yieldNow
-          measured.push(...measure(policy, objective, items.slice(start, start + PAIRS_AT_ONCE)))
+          measured.push(...(yield* measure(policy, objective, items.slice(start, start + PAIRS_AT_ONCE))))
         }
         const prompts = items.map(({ prompt }) => prompt)
         const report: Evaluation = {
@@ -60,20 +61,19 @@ export const preferenceAccuracy = Stage.make({
     )
 })
 
-const measure = (
+const measure = Effect.fnUntraced(function* (
   policy: Policy.Policy,
   objective: (typeof Objective.schema.Type)["implementation"],
   items: ReadonlyArray<PairItem>
-) => {
-  const [chosen, rejected, loss] = tf.tidy(() => {
+) {
+  const values = yield* computed(() => {
     const batch = pairBatch(policy.model, items)
-    return [objective.reward(batch.chosen), objective.reward(batch.rejected), objective.loss(batch)].map((x) => [
-      ...x.dataSync()
-    ])
-  }) as unknown as ReadonlyArray<ReadonlyArray<number>>
+    return tf.stack([objective.reward(batch.chosen), objective.reward(batch.rejected), objective.loss(batch)])
+  })
+  const [chosen, rejected, loss] = [0, 1, 2].map((row) => values.subarray(row * items.length, (row + 1) * items.length))
   return items.map((_, i) => ({
     accuracy: chosen![i]! > rejected![i]! ? 1 : 0,
     margin: chosen![i]! - rejected![i]!,
     loss: loss![i]!
   }))
-}
+})

@@ -71,7 +71,7 @@ export const train = Effect.fn("train")(function* <Item>(options: {
   readonly lossOf: (items: ReadonlyArray<Item>) => Contribution
 }) {
   const { items, model, params, partial, rng } = options
-  const optimizer = AdamW.make(model.parameters, {
+  const optimizer = yield* AdamW.make(model.parameters, {
     learningRate: warmupCosine({
       warmup: params.warmupSteps,
       total: params.steps,
@@ -85,12 +85,12 @@ export const train = Effect.fn("train")(function* <Item>(options: {
   const log: Array<LogEntry> = []
   let window: ReadonlyArray<LogEntry> = []
   if (Option.isSome(saved)) {
-    TrainingState.restore(saved.value, model, optimizer)
+    yield* TrainingState.restore(saved.value, model, optimizer)
     log.push(...saved.value.log)
     window = saved.value.window
   }
   const order = itemOrder(rng, items.length)
-  for (let at = optimizer.state().step; at < params.steps; at++) {
+  for (let at = optimizer.step(); at < params.steps; at++) {
     const batch = Array.from({ length: params.batchSize }, (_, i) => items[order(at * params.batchSize + i)]!)
     const report = yield* step(
       optimizer,
@@ -105,7 +105,7 @@ export const train = Effect.fn("train")(function* <Item>(options: {
       window = []
     }
     if (done % params.saveEvery === 0 && done < params.steps) {
-      yield* partial.save(TrainingState.encode(model, optimizer, log, window))
+      yield* partial.save(yield* TrainingState.encode(model, optimizer, log, window))
     }
     yield* Progress.report({ done, total: params.steps, unit: "steps", metrics: { loss, ...metrics } })
   }

@@ -36,7 +36,7 @@ export const preference = Stage.make({
         if (items.length === 0) return yield* new NothingToTrainOn({ stage: "optimize.preference", items: "pairs" })
         const lossOf = pairLoss(policy.model, objective.implementation)
         const log = yield* train({ model: policy.model, items, params: training, rng, partial, lossOf })
-        return trained(inputs.from, policy.model, params.steps, log)
+        return yield* trained(inputs.from, policy.model, params.steps, log)
       })
     )
 })

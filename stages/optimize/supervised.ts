@@ -41,7 +41,7 @@ export const supervised = Stage.make({
           weight: items.reduce((sum, { completion }) => sum + completion.length, 0)
         })
         const log = yield* train({ model: policy.model, items: rows, params, rng, partial, lossOf })
-        return trained(inputs.from, policy.model, params.steps, log)
+        return yield* trained(inputs.from, policy.model, params.steps, log)
       })
     )
 })

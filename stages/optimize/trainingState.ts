@@ -5,6 +5,7 @@ import * as Safetensors from "../../dsl/Safetensors.ts"
 import type { Llama } from "../../runtime/models/Llama.ts"
 import { setParameters } from "../../runtime/models/parameters.ts"
 import type { AdamW } from "../../runtime/tensor/AdamW.ts"
+import { read } from "../../runtime/tensor/read.ts"
 
 const Log = Schema.Array(Schema.Record(Schema.String, Schema.Finite))
 const Meta = Schema.fromJsonString(Schema.Struct({ step: Schema.Int, log: Log, window: Log }))
@@ -16,12 +17,17 @@ export interface TrainingState {
   readonly tensors: Safetensors.Tensors
 }
 
-export const encode = (model: Llama, optimizer: AdamW, log: typeof Log.Type, window: typeof Log.Type): Uint8Array => {
-  const { moments, step } = optimizer.state()
+export const encode = Effect.fnUntraced(function* (
+  model: Llama,
+  optimizer: AdamW,
+  log: typeof Log.Type,
+  window: typeof Log.Type
+) {
+  const { moments, step } = yield* optimizer.state
   const tensors = new Map<string, Safetensors.TensorData>()
   for (const [name, parameter] of model.parameters) {
     const shape = [...parameter.shape]
-    tensors.set(`weight/${name}`, { shape, data: parameter.dataSync<"float32">().slice() })
+    tensors.set(`weight/${name}`, { shape, data: yield* read(parameter) })
     tensors.set(`first/${name}`, { shape, data: moments.get(name)!.first })
     tensors.set(`second/${name}`, { shape, data: moments.get(name)!.second })
   }
@@ -29,7 +35,7 @@ export const encode = (model: Llama, optimizer: AdamW, log: typeof Log.Type, win
   const length = new Uint8Array(4)
   new DataView(length.buffer).setUint32(0, text.length, true)
   return concatenate([length, text, ...Safetensors.encode(tensors)])
-}
+})
 
 /** `None` where the bytes are not the state of a training of this model. */
 export const decode = (bytes: Uint8Array, model: Llama): Option.Option<TrainingState> => {
@@ -47,10 +53,10 @@ export const decode = (bytes: Uint8Array, model: Llama): Option.Option<TrainingS
   return fits ? Option.some(exit.value) : Option.none()
 }
 
-export const restore = ({ step, tensors }: TrainingState, model: Llama, optimizer: AdamW): void => {
+export const restore = ({ step, tensors }: TrainingState, model: Llama, optimizer: AdamW) => {
   const part = (kind: string, name: string) => tensors.get(`${kind}/${name}`)!.data
   setParameters(model, (name) => part("weight", name))
-  optimizer.restore({
+  return optimizer.restore({
     step,
     moments: new Map(
       [...model.parameters.keys()].map((name) => [name, { first: part("first", name), second: part("second", name) }])

@@ -53,8 +53,16 @@ describe("bad usage ends with 2, says what is known instead, and nothing on stdo
       ["--concurrency", "cpu=4,network=8"]
     ],
     [
+      ["run", "tiny", "--workers", "0"],
+      ["--workers", "auto or a number"]
+    ],
+    [
+      ["claims", "tiny", "--workers", "many"],
+      ["--workers", "auto or a number"]
+    ],
+    [
       ["run", "tiny", "--device", "tpu"],
-      ['"tpu"', "auto, wasm, cpu"]
+      ['"tpu"', "auto, node-gpu, webgpu, node, wasm, cpu"]
     ],
     [["run", "tiny", "--store", ""], ["--store"]],
     [
@@ -128,7 +136,7 @@ describe.concurrent("a file that gives no pipeline", () => {
 })
 
 describe("help", () => {
-  it.each([[], ["list"], ["plan"], ["run"], ["replay"], ["verify"], ["claims"], ["runs"], ["show"]])(
+  it.each([[], ["list"], ["plan"], ["run"], ["replay"], ["verify"], ["claims"], ["runs"], ["show"], ["doctor"]])(
     "%s shows an example, without escape codes where there is no terminal",
     async (...command) => {
       const { code, stdout } = await inProcess([...command, "--help"])

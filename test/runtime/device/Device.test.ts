@@ -2,8 +2,15 @@ import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs"
-import { Cause, Effect, Exit, Fiber } from "effect"
-import { Device, DeviceUnavailable, TensorLeak, withoutLeak } from "../../../runtime/device/Device.ts"
+import { Cause, Deferred, Effect, Exit, Fiber } from "effect"
+import {
+  Device,
+  DeviceLost,
+  DeviceUnavailable,
+  TensorLeak,
+  withoutLeak,
+  withRenewal
+} from "../../../runtime/device/Device.ts"
 
 const kindOf = (choice: string) =>
   Device.use(({ kind }) => Effect.succeed(kind)).pipe(Effect.provide(Device.layer(choice)))
@@ -25,23 +32,18 @@ describe("Device", () => {
       const wasm = yield* numerics("wasm")
       assert.deepStrictEqual(JSON.parse(JSON.stringify(wasm)), wasm)
       assert.deepStrictEqual([wasm.backend, wasm.precision], ["wasm", "float32"])
-      assert.match(wasm.kernels, /^tfjs-4\.22\.0 (simd|scalar) typescript-\d+$/)
+      assert.match(wasm.kernels, /^tfjs-4\.22\.0 (simd|fma) [0-9a-f]{16}$/)
       assert.notDeepEqual(yield* numerics("cpu"), wasm)
     })
   )
 
-  it.effect("a planned or unknown device is an error that says so, never another device", () =>
+  it.effect("an unknown device is an error that says what there is, never another device", () =>
     Effect.gen(function* () {
-      for (const choice of ["webgpu", "node", "node-gpu"]) {
-        const error = yield* Effect.flip(kindOf(choice))
-        assert.instanceOf(error, DeviceUnavailable)
-        assert.strictEqual(error.requested, choice)
-        assert.include(error.message, "planned and not built yet")
-      }
       const typo = yield* Effect.flip(kindOf("wsam"))
+      assert.instanceOf(typo, DeviceUnavailable)
       assert.strictEqual(
         typo.message,
-        'device "wsam" is not available: there is no such device. Available: auto, wasm, cpu'
+        'device "wsam" is not available: there is no such device; there are auto, node-gpu, webgpu, node, wasm, cpu'
       )
     })
   )
@@ -134,6 +136,65 @@ layer(Device.layer("wasm"))("withoutLeak", (it) => {
       yield* Fiber.interrupt(fiber)
       const exit = yield* Fiber.await(fiber)
       assert.isTrue(Exit.isFailure(exit) && exit.cause.reasons.some((r) => Cause.isFailReason(r)))
+    })
+  )
+})
+
+describe("withRenewal", () => {
+  const loss = new DeviceLost({ reason: "driver reset" })
+
+  /** Runs on a device that can be lost, and counts how often it is opened anew. */
+  const on = <A, E>(self: (lose: Effect.Effect<void>) => Effect.Effect<A, E, Device>) =>
+    Effect.gen(function* () {
+      let lost = yield* Deferred.make<never, DeviceLost>()
+      let renewals = 0
+      const device = Device.of({
+        kind: "webgpu",
+        numerics: { backend: "test", kernels: "none", precision: "float32" },
+        module: import.meta.url,
+        details: {},
+        tensors: () => ({ count: 0, bytes: 0 }),
+        lost: Effect.suspend(() => Deferred.await(lost)),
+        renew: Effect.map(Deferred.make<never, DeviceLost>(), (next) => {
+          lost = next
+          renewals++
+        })
+      })
+      const lose = Effect.suspend(() => Effect.asVoid(Deferred.fail(lost, loss)))
+      const exit = yield* Effect.exit(withRenewal(self(lose)).pipe(Effect.provideService(Device, device)))
+      return { exit, renewals }
+    })
+
+  it.effect("begins anew after a loss, be it told by the device, a typed failure or a defect of a read", () =>
+    Effect.gen(function* () {
+      for (const how of ["device", "failure", "defect"] as const) {
+        let attempts = 0
+        const { exit, renewals } = yield* on((lose) =>
+          Effect.suspend(() => {
+            if (++attempts > 1) return Effect.succeed("done")
+            if (how === "device") return Effect.andThen(lose, Effect.never)
+            return how === "failure" ? Effect.fail(loss) : Effect.die(loss)
+          })
+        )
+        assert.deepStrictEqual(exit, Exit.succeed("done"), how)
+        assert.deepStrictEqual([attempts, renewals], [2, 1], how)
+      }
+    })
+  )
+
+  it.effect("gives up on a device that is lost again and again, with an error that invites another try", () =>
+    Effect.gen(function* () {
+      const { exit, renewals } = yield* on((lose) => Effect.andThen(lose, Effect.never))
+      assert.deepStrictEqual(exit, Exit.fail(loss))
+      assert.isTrue(loss.retryable)
+      assert.strictEqual(renewals, 2)
+    })
+  )
+
+  it.effect("leaves other failures alone", () =>
+    Effect.gen(function* () {
+      const { exit, renewals } = yield* on(() => Effect.fail("other"))
+      assert.deepStrictEqual([exit, renewals], [Exit.fail("other"), 0])
     })
   )
 })

@@ -143,7 +143,7 @@ for (const kind of ["wasm", "cpu"] as const)
             const given = weights(config())
             const model = yield* Llama.fromWeights(config(), given)
             assert.deepStrictEqual(
-              [...Llama.toWeights(model)],
+              [...(yield* Llama.toWeights(model))],
               [...given].map(([name, { data, shape }]) => [name, { shape: [...shape], data }])
             )
           })

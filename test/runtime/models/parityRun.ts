@@ -97,7 +97,7 @@ export const losses = (sizes: Sizes, steps: number) =>
     Effect.gen(function* () {
       const model = yield* Llama.fromWeights(config(sizes), weights(sizes))
       const reference = yield* Llama.fromWeights(config(sizes), weights(sizes))
-      const optimizer = AdamW.make(model.parameters, { learningRate: constant(1e-3) })
+      const optimizer = yield* AdamW.make(model.parameters, { learningRate: constant(1e-3) })
       const { pairs } = sizes
       const summed = (of: Llama.Llama, tokens: Batch) => tf.sum(tokenLogProbs(of, tokens), 1)
       const dpo = (tokens: Batch): Train.Contribution => {

@@ -27,7 +27,7 @@ const defaults: TrainingParams = {
 const run = (params: Partial<TrainingParams>, scale = 1) =>
   Effect.gen(function* () {
     const { bos, eos, model, tokenizer } = yield* Policy.load(Tiny.tinyPolicy(1, 10))
-    const before = toWeights(model)
+    const before = yield* toWeights(model)
     const seen: Array<number> = []
     const log = yield* train({
       model,
@@ -41,7 +41,7 @@ const run = (params: Partial<TrainingParams>, scale = 1) =>
         return { loss: tf.mul(tf.sum(tokenLogProbs(model, Batch.make(rows))), -scale), weight: items.length }
       }
     })
-    return { before, after: toWeights(model), log, seen }
+    return { before, after: yield* toWeights(model), log, seen }
   }).pipe(Effect.scoped)
 
 type Ran = Effect.Success<ReturnType<typeof run>>

@@ -1,0 +1,8 @@
+import "./adamW.ts"
+import "./cachedAttention.ts"
+import "./causalAttention.ts"
+import "./logProbs.ts"
+import "./published.ts"
+import "./rmsNorm.ts"
+import "./rows.ts"
+import "./swiGlu.ts"

@@ -89,47 +89,105 @@ export const make = <const P extends Schema.Struct.Fields, O extends Outputs>(
   }
 }
 
+/** Values for some of a pipeline's parameters, encoded: a sweep as data. */
+export const EncodedGrid = Schema.Record(Schema.String, Schema.Array(Schema.Json))
+export type EncodedGrid = typeof EncodedGrid.Type
+
 /** A pipeline with its parameters filled in, as the executor takes it. */
 export interface Built<out E = unknown, out R = unknown> {
   readonly pipeline: string
   readonly params: Json.JsonObject
+  /** What `build` was told to sweep over; absent where nothing. */
+  readonly grid?: EncodedGrid
   readonly graph: Graph.Graph
   /** Only in types. */
   readonly [TypeId]?: { readonly error: () => E; readonly services: () => R }
 }
 
-/** Decodes JSON parameters (defaults apply, unknown names are refused) and lays out the graph. */
+/**
+ * Decodes JSON parameters (defaults apply, unknown names are refused) and lays out the graph. With a grid it is that of
+ * the pipeline's `sweep`: the same module, parameters and grid give the same graph in every process.
+ */
 export const build = <X extends Pipeline>(
   pipeline: X,
-  params: Readonly<Record<string, unknown>> = {}
-): Effect.Effect<Built<Error<X>, Services<X>>, PipelineInvalid> => {
-  const codec = Schema.toCodecJson(pipeline.params as Schema.Struct<any>) as unknown as Schema.Codec<
-    any,
-    Json.JsonObject
-  >
-  const invalid = (cause: unknown) =>
-    new PipelineInvalid({ pipeline: pipeline.name, problem: cause instanceof Error ? cause.message : String(cause) })
-  return Effect.gen(function* () {
-    const known = Object.keys(pipeline.params.fields)
-    const unknown = Object.keys(params).filter((name) => !known.includes(name))
+  params: Readonly<Record<string, unknown>> = {},
+  grid?: EncodedGrid
+): Effect.Effect<Built<Error<X>, Services<X>>, PipelineInvalid> =>
+  Effect.gen(function* () {
+    const { name } = pipeline
+    const swept: Pipeline = grid === undefined ? pipeline : sweep(yield* decodeGrid(pipeline, grid), pipeline)
+    const codec = codecOf(swept.params)
+    const known = Object.keys(swept.params.fields)
+    const unknown = Object.keys(params).filter((param) => !known.includes(param))
     if (unknown.length > 0)
-      return yield* Effect.fail(invalid(`unknown parameter ${unknown.join(", ")}; known: ${known.join(", ")}`))
+      return yield* invalid(name)(`unknown parameter ${unknown.join(", ")}; known: ${known.join(", ")}`)
     const decoded = yield* Schema.decodeUnknownEffect(codec, { onExcessProperty: "error" })(params).pipe(
-      Effect.mapError(invalid)
+      Effect.mapError(invalid(name))
     )
-    const encoded = yield* Schema.encodeUnknownEffect(codec)(decoded).pipe(Effect.mapError(invalid))
-    const graph = yield* Effect.suspend(() => {
-      try {
-        return Effect.succeed(Graph.fromOutputs(checkedOutputs(pipeline.outputs(decoded))))
-      } catch (cause) {
-        if (cause instanceof StageMisused || cause instanceof ComponentInvalid || Schema.isSchemaError(cause))
-          return Effect.fail(invalid(cause))
-        throw cause
-      }
-    })
-    return { pipeline: pipeline.name, params: encoded as Json.JsonObject, graph }
+    const encoded = yield* Schema.encodeUnknownEffect(codec)(decoded).pipe(Effect.mapError(invalid(name)))
+    const graph = yield* attempt(name, () => Graph.fromOutputs(checkedOutputs(swept.outputs(decoded))))
+    return { pipeline: name, params: encoded, ...(grid === undefined ? {} : { grid }), graph }
   })
-}
+
+/** The values of a grid as JSON, checked by the pipeline's own fields. */
+export const encodeGrid = (
+  pipeline: Pipeline,
+  grid: Readonly<Record<string, ReadonlyArray<unknown> | undefined>>
+): Effect.Effect<EncodedGrid, PipelineInvalid> =>
+  eachOf(pipeline, grid, (field, value, name) =>
+    attempt(pipeline.name, () => makeUnsafe(field, { [name]: value })).pipe(
+      Effect.flatMap((made) => Schema.encodeUnknownEffect(codecOf(field))(made)),
+      Effect.map((encoded) => encoded[name]!)
+    )
+  )
+
+/** A grid's values from their JSON. */
+export const decodeGrid = (
+  pipeline: Pipeline,
+  grid: EncodedGrid
+): Effect.Effect<Readonly<Record<string, ReadonlyArray<unknown>>>, PipelineInvalid> =>
+  eachOf(pipeline, grid, (field, value, name) =>
+    Effect.map(Schema.decodeUnknownEffect(codecOf(field))({ [name]: value }), (decoded) => decoded[name])
+  )
+
+/** Maps every value of a grid, given the struct of its field alone. */
+const eachOf = <A>(
+  { name: pipeline, params: { fields } }: Pipeline,
+  grid: Readonly<Record<string, ReadonlyArray<unknown> | undefined>>,
+  map: (field: Schema.Struct<any>, value: unknown, name: string) => Effect.Effect<A, unknown>
+) =>
+  Effect.map(
+    Effect.forEach(Object.entries(grid), ([name, values]) => {
+      if (!Object.hasOwn(fields, name))
+        return invalid(pipeline)(`unknown parameter ["${name}"] in the grid; known: ${Object.keys(fields).join(", ")}`)
+      const field = Schema.Struct({ [name]: fields[name] })
+      const mapped = Effect.forEach(values ?? [], (value) =>
+        Effect.mapError(map(field, value, name), invalid(pipeline))
+      )
+      return Effect.map(mapped, (values) => [name, values] as const)
+    }),
+    (entries) => Object.fromEntries(entries)
+  )
+
+const codecOf = (params: Schema.Struct<any>) =>
+  Schema.toCodecJson(params) as unknown as Schema.Codec<Readonly<Record<string, unknown>>, Json.JsonObject>
+
+const invalid = (pipeline: string) => (cause: unknown) =>
+  cause instanceof PipelineInvalid
+    ? cause
+    : new PipelineInvalid({ pipeline, problem: cause instanceof Error ? cause.message : String(cause) })
+
+/** What a pipeline's own function throws where its author or its parameters are wrong, as a typed error. */
+const attempt = <A>(pipeline: string, make: () => A): Effect.Effect<A, PipelineInvalid> =>
+  Effect.suspend(() => {
+    try {
+      return Effect.succeed(make())
+    } catch (cause) {
+      if (cause instanceof StageMisused || cause instanceof ComponentInvalid || Schema.isSchemaError(cause))
+        return Effect.fail(invalid(pipeline)(cause))
+      throw cause
+    }
+  })
 
 /** No compiler has seen a file that Node runs as it is: a promise would be a graph without nodes, and succeed. */
 const checkedOutputs = (outputs: unknown): Outputs => {

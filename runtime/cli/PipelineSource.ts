@@ -50,7 +50,8 @@ export const findAgain = Effect.fn("PipelineSource.findAgain")(function* (run: {
   readonly source: Found["source"]
 }) {
   const file = run.source.module.startsWith("file:") ? fileURLToPath(run.source.module) : run.source.module
-  return yield* existsSync(file) ? fromFile(file, run.source.export) : find(run.pipeline)
+  // Runs of a check are named after both, with a slash that no pipeline's name has.
+  return yield* existsSync(file) ? fromFile(file, run.source.export) : find(run.pipeline.split("/")[0]!)
 })
 
 const fromEntry = ({ module, pipeline }: Entry): Found => ({

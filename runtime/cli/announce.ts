@@ -7,7 +7,7 @@ import * as Versions from "../Versions.ts"
 import * as Format from "./format.ts"
 import { line, type Sink } from "./Output.ts"
 
-export const announce = Effect.fn("cli.announce")(function* (built: Pipeline.Built, sink: Sink) {
+export const announce = Effect.fn("cli.announce")(function* (built: Pipeline.Built, sink: Sink, workers: number) {
   const { style } = sink
   const { root } = yield* Store
   const device = Option.match(yield* Effect.serviceOption(Device), {
@@ -18,7 +18,7 @@ export const announce = Effect.fn("cli.announce")(function* (built: Pipeline.Bui
     sink,
     [
       `prefline ${Versions.current.prefline}  ${style.bold(built.pipeline)}  ${Format.settings(built.params)}`,
-      style.dim(`device ${device}`),
+      style.dim(`device ${device}${workers > 1 ? `, ${workers} worker threads` : ""}`),
       style.dim(`store  ${root}`)
     ].join("\n")
   )

@@ -79,10 +79,10 @@ export const fromFlags = Effect.fnUntraced(function* (
   return Object.fromEntries(params)
 })
 
-/** Builds a pipeline; parameters that it does not take fail with the list of those that it does. */
-export const build = <X extends Pipeline.Pipeline>(pipeline: X, params: Json.JsonObject) =>
+/** Builds a pipeline, or a sweep of it; parameters that it does not take fail with the list of those that it does. */
+export const build = <X extends Pipeline.Pipeline>(pipeline: X, params: Json.JsonObject, grid?: Pipeline.EncodedGrid) =>
   Effect.mapError(
-    Pipeline.build(pipeline, params),
+    Pipeline.build(pipeline, params, grid),
     ({ message }) => new ParametersInvalid({ problem: message, known: toTable(describe(pipeline)) })
   )
 

@@ -39,18 +39,16 @@ export interface Options extends Executor.Options {
  * The settings of a check as one graph: nodes that a swept parameter does not touch are there once. The name tells its
  * runs from those of the pipeline itself, whose nodes have other ids.
  */
-export const build = <X extends Pipeline.Pipeline>(pipeline: X, check: Check.Check, options: Options) => {
-  const grid = gridOf(check, options)
+export const build = Effect.fn("Claims.build")(function* <X extends Pipeline.Pipeline>(
+  pipeline: X,
+  check: Check.Check,
+  options: Options
+) {
+  const grid = yield* Pipeline.encodeGrid(pipeline, gridOf(check, options))
   const params = Struct.omit(options.params ?? {}, Object.keys(grid))
-  return Effect.map(
-    Pipeline.build(Pipeline.sweep(grid as never, pipeline as Pipeline.Pipeline), params),
-    (built) =>
-      ({ ...built, pipeline: `${pipeline.name}/${check.name}` }) as Pipeline.Built<
-        Pipeline.Error<X>,
-        Pipeline.Services<X>
-      >
-  )
-}
+  const built = yield* Pipeline.build(pipeline, params, grid)
+  return { ...built, pipeline: `${pipeline.name}/${check.name}` } as typeof built
+})
 
 /** Runs and measures one check; `built` is its graph. Fails where the run does. */
 export const verdict = Effect.fn("Claims.verdict")(function* <E, R>(

@@ -14,9 +14,10 @@ import * as Journal from "../store/Journal.ts"
 import type * as Key from "../store/Key.ts"
 import { Store } from "../store/Store.ts"
 import * as Versions from "../Versions.ts"
-import { describe, isRetryable, NodeFailed, RunFailed, SourceChanged, tagOf } from "./errors.ts"
+import { describe, isRetryable, NodeFailed, RunFailed, SourceChanged, tagOf, WorkerDied } from "./errors.ts"
 import { keyOf, modulesOf, numericsInForce } from "./keyOf.ts"
 import { perform } from "./perform.ts"
+import * as Recipe from "./Recipe.ts"
 import { Dispatcher } from "./Task.ts"
 
 export type NodeStatus = "computed" | "cached" | "failed" | "skipped"
@@ -41,11 +42,11 @@ export interface RunResult {
 }
 
 export interface Options {
-  /** Where another process finds the pipeline; see `Task`. */
-  readonly source: { readonly module: string; readonly export: string }
+  /** Where another process or thread finds the pipeline; see `Recipe`. */
+  readonly source: Recipe.Source
   /**
-   * Nodes of a resource class that run at a time: `cpu` as many as cores, `network` 8 unless told. The device of a process
-   * does one thing at a time.
+   * Nodes of a resource class that run at a time: `cpu` as many as cores, `network` 8 unless told. A device does one thing
+   * at a time, so for `device` it is as many as the `Dispatcher` has devices.
    */
   readonly concurrency?: Partial<Record<Exclude<Stage.Resource, "device">, number>>
   readonly listen?: (event: Event) => Effect.Effect<void>
@@ -101,7 +102,7 @@ export const run = <E, R>(
 /** Every node in a fiber of its own, which waits for the nodes before it. */
 const settleAll = Effect.fnUntraced(function* (session: Session) {
   const { graph } = session.built
-  yield* (yield* CodeHash).prefetch(modulesOf(graph))
+  yield* (yield* CodeHash).prefetch(yield* modulesOf(graph))
   const settled = new Map(graph.nodes.map(({ id }) => [id, Deferred.makeUnsafe<NodeResult>()]))
   return yield* Effect.forEach(
     graph.nodes,
@@ -138,6 +139,7 @@ const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options:
     pipeline: built.pipeline,
     source: options.source,
     params: built.params,
+    ...(built.grid === undefined ? {} : { grid: built.grid }),
     numerics: yield* numericsInForce,
     versions: Versions.current,
     nodes: graph.nodes.map(({ id, inputs, node }) => ({ id, stage: node.stage.name, inputs })),
@@ -147,7 +149,7 @@ const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options:
   const asked = options.concurrency ?? {}
   const limits = {
     cpu: yield* Semaphore.make(asked.cpu ?? availableParallelism()),
-    device: yield* Semaphore.make(1),
+    device: yield* Semaphore.make((yield* Dispatcher).devices),
     network: yield* Semaphore.make(asked.network ?? 8)
   }
   const session: Session = { built, options, listen, journal, limits, failures: new Map() }
@@ -250,7 +252,10 @@ const obtain = Effect.fnUntraced(function* (
   return { status: "computed" as const, output: action.output }
 })
 
-/** Dispatches the node's task, again where the stage's schedule and the error allow it. */
+/** How often a node's worker may die before the node has failed: once may be another's fault, thrice is its own. */
+const WORKER_DEATHS = 2
+
+/** Dispatches the node's task, again where the stage's schedule and the error allow it, or its worker has died. */
 const compute = Effect.fnUntraced(function* (
   session: Session,
   { id, node }: Pick<Graph.GraphNode, "id" | "node">,
@@ -260,24 +265,29 @@ const compute = Effect.fnUntraced(function* (
 ) {
   const { built, journal, listen, options } = session
   const { dispatch } = yield* Dispatcher
+  const recipe = Recipe.of(built, options.source)
   const attempt = Effect.gen(function* () {
     const n = ++progress.count
     yield* journal.append({ _tag: "NodeStarted", node: id, attempt: n })
     yield* listen({ _tag: "NodeStarted", node: id, attempt: n })
-    const pipeline = { name: built.pipeline, ...options.source }
-    return yield* dispatch(
-      { pipeline, params: built.params, node: id, key, inputs, attempt: n },
-      perform(node, key, inputs)
-    )
+    const { resource } = node.stage
+    return yield* dispatch({ recipe, node: id, key, inputs, attempt: n, resource }, perform(node, key, inputs))
   })
   const tellRetry = ({ input }: { readonly input: unknown }) => {
     const failed = { _tag: "NodeRetried", node: id, attempt: progress.count, error: describe(input) } as const
     return Effect.andThen(journal.append(failed), listen(failed))
   }
+  const survived = Effect.retry(
+    attempt,
+    Schedule.recurs(WORKER_DEATHS).pipe(
+      Schedule.while(({ input }) => input instanceof WorkerDied),
+      Schedule.tap(tellRetry)
+    )
+  )
   const schedule = node.stage.retry?.pipe(
     Schedule.while(({ input }) => isRetryable(input)),
     Schedule.tap(tellRetry)
   )
-  const retried = schedule === undefined ? attempt : Effect.retry(attempt, schedule)
+  const retried = schedule === undefined ? survived : Effect.retry(survived, schedule)
   return yield* Effect.provideService(retried, Progress, (report) => listen({ _tag: "NodeProgress", node: id, report }))
 })

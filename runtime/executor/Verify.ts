@@ -20,7 +20,10 @@ export interface Verdict {
   readonly keyChanged: boolean
 }
 
-/** The pipeline of a run builds other nodes than the run had: it was changed, or the run was a sweep of `claims`. */
+/**
+ * The pipeline of a run builds other nodes than the run had: it was changed, or the run was a sweep of `claims` from before
+ * journals said what is swept over.
+ */
 export class GraphChanged extends Schema.TaggedError<GraphChanged>()("GraphChanged", {
   run: Schema.String,
   pipeline: Schema.String
@@ -32,7 +35,7 @@ export class GraphChanged extends Schema.TaggedError<GraphChanged>()("GraphChang
 
 /**
  * Recomputes `sample` nodes of a run (all unless told), chosen by `seed`. The pipeline must be built with the parameters
- * of that run, else it fails with `GraphChanged`.
+ * and the grid of that run, else it fails with `GraphChanged`.
  */
 export const verify = Effect.fn("Verify.verify")(function* (
   run: string,

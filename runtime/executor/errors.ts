@@ -43,6 +43,24 @@ export class RandomnessUndeclared extends Schema.TaggedError<RandomnessUndeclare
   }
 }
 
+/** The worker thread that computed a node died before it was done, as often as it was replaced. */
+export class WorkerDied extends Schema.TaggedError<WorkerDied>()("WorkerDied", {
+  node: Schema.String,
+  /** Its exit code, or what nobody caught. */
+  reason: Schema.String
+}) {
+  override get message() {
+    return `the worker thread that computed ${this.node} died: ${this.reason}`
+  }
+}
+
+/** A worker thread does not come up, or would compute other bits than this thread. */
+export class WorkerUnusable extends Schema.TaggedError<WorkerUnusable>()("WorkerUnusable", { problem: Schema.String }) {
+  override get message() {
+    return `a worker thread cannot be used: ${this.problem}`
+  }
+}
+
 /** Some nodes failed; everything that did not depend on them is finished and kept. */
 export class RunFailed extends Schema.TaggedError<RunFailed>()("RunFailed", {
   run: Schema.String,

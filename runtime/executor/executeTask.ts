@@ -1,9 +1,12 @@
 /** The other side of the task seam: what a worker, which shares only the store, does with a task. */
-import { Effect, Schema } from "effect"
-import * as Pipeline from "../../dsl/Pipeline.ts"
+import { Cache, Context, Duration, Effect, Exit, Layer, Schema, type Scope } from "effect"
+import type { Device } from "../device/Device.ts"
+import { CodeHash } from "../store/CodeHash.ts"
+import type { Store } from "../store/Store.ts"
 import { describe } from "./errors.ts"
-import { keyOf } from "./keyOf.ts"
+import { keyOf, modulesOf } from "./keyOf.ts"
 import { perform } from "./perform.ts"
+import * as Recipe from "./Recipe.ts"
 import { Task } from "./Task.ts"
 
 /** A text that is no task, or a pipeline that cannot be had or built here. */
@@ -26,36 +29,71 @@ export class TaskStale extends Schema.TaggedError<TaskStale>()("TaskStale", {
   }
 }
 
+/** What tasks are executed with; whatever else a stage needs its pipeline's module brings. */
+export type Needs = Store | CodeHash | Device | Scope.Scope
+
+/** Graphs that are kept at hand: those of one run, and of the runs before it. */
+const GRAPHS = 8
+
 const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Task))
 
 /**
- * Executes a task given as JSON: builds its graph anew, reads the inputs from the store, writes the output there and
- * returns its address. Nothing runs unless the node's key, computed from the code and the device at hand, is the one
- * asked for, so a worker of another version cannot fill the store with its own results.
- * **Gotchas** What stages found at run time fail with and need, no type can say: provide the services of the pipeline.
- * Modules are imported once in a process; a worker that outlives an edit of the code has to be started anew.
+ * Returns the function that executes tasks given as JSON: it builds the task's graph, reads the inputs from the store,
+ * writes the output there and returns its address. Nothing runs unless the node's key, computed from the code and the
+ * device at hand, is the one asked for, so a worker of another version cannot fill the store with its own results.
+ * Graphs are kept, and so are the services that pipelines' modules bring by their export `layer`, until the scope's end.
+ * **Gotchas** Modules are imported once in a process; a worker that outlives an edit of the code has to be started anew.
  */
-export const executeTask = Effect.fn("executeTask")(function* (json: string) {
-  const task = yield* decode(json).pipe(Effect.mapError(unusable("it is no task")))
-  const pipeline = yield* load(task.pipeline)
-  const { graph } = yield* Pipeline.build(pipeline, task.params).pipe(Effect.mapError(unusable("it does not build")))
-  const found = graph.byId.get(task.node)
-  if (found === undefined) return yield* new TaskStale({ node: task.node, asked: task.key })
-  const { key } = yield* keyOf(found.node, task.inputs)
-  if (key !== task.key) return yield* new TaskStale({ node: task.node, asked: task.key, here: key })
-  return yield* perform(found.node, key, task.inputs)
+export const make = Effect.gen(function* () {
+  const scope = yield* Effect.scope
+  const codes = yield* CodeHash
+  const graphs = yield* keeping(
+    Effect.fnUntraced(function* (recipe: Recipe.Recipe) {
+      const loaded = yield* Recipe.load(recipe)
+      const { graph } = yield* Recipe.build(recipe, loaded)
+      yield* codes.prefetch(yield* modulesOf(graph))
+      return { graph, layer: loaded.layer }
+    })
+  )
+  const services = new Map<Recipe.Loaded["layer"], Context.Context<never>>([[undefined, Context.empty()]])
+  const servicesOf = Effect.fnUntraced(function* (layer: Recipe.Loaded["layer"]) {
+    const known = services.get(layer)
+    if (known !== undefined) return known
+    const built = yield* Layer.buildWithScope(layer!, scope).pipe(
+      Effect.mapError(
+        (cause) => new Recipe.RecipeUnusable({ problem: `its services cannot be had: ${describe(cause)}` })
+      )
+    )
+    services.set(layer, built as Context.Context<never>)
+    return built as Context.Context<never>
+  })
+  const unusable = (cause: unknown) => new TaskUnusable({ problem: describe(cause) })
+
+  return Effect.fn("executeTask")(function* (json: string) {
+    const task = yield* decode(json).pipe(
+      Effect.mapError((cause) => new TaskUnusable({ problem: `it is no task: ${describe(cause)}` }))
+    )
+    const { graph, layer } = yield* Effect.mapError(graphs(task.recipe), unusable)
+    const provided = yield* Effect.mapError(servicesOf(layer), unusable)
+    const found = graph.byId.get(task.node)
+    if (found === undefined) return yield* new TaskStale({ node: task.node, asked: task.key })
+    return yield* Effect.gen(function* () {
+      const { key } = yield* keyOf(found.node, task.inputs)
+      if (key !== task.key) return yield* new TaskStale({ node: task.node, asked: task.key, here: key })
+      return yield* perform(found.node, key, task.inputs)
+    }).pipe(Effect.provide(provided))
+  })
 })
 
-const load = ({ export: name, module }: Task["pipeline"]) =>
-  Effect.tryPromise({
-    try: () => import(module) as Promise<Readonly<Record<string, unknown>>>,
-    catch: unusable(`${module} cannot be imported`)
-  }).pipe(
-    Effect.map((exports) => exports[name]),
-    Effect.filterOrFail(
-      Pipeline.isPipeline,
-      () => new TaskUnusable({ problem: `${module} exports no pipeline ${JSON.stringify(name)}` })
-    )
-  )
+/** Executes one task, as `make` says. */
+export const executeTask = (json: string) => Effect.scoped(Effect.flatMap(make, (execute) => execute(json)))
 
-const unusable = (what: string) => (cause: unknown) => new TaskUnusable({ problem: `${what}: ${describe(cause)}` })
+/** `make` with the last results at hand, by the JSON of what they were made of. Failures are not kept. */
+const keeping = <K, A, E, R>(make: (of: K) => Effect.Effect<A, E, R>) =>
+  Effect.map(
+    Cache.makeWith((text: string) => make(JSON.parse(text)), {
+      capacity: GRAPHS,
+      timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.zero)
+    }),
+    (cache) => (of: K) => Cache.get(cache, JSON.stringify(of))
+  )

@@ -19,6 +19,8 @@ export const RunStarted = Schema.TaggedStruct("RunStarted", {
   source: Schema.Struct({ module: Schema.String, export: Schema.String }),
   /** The pipeline's encoded parameters, its seed among them. */
   params: Schema.JsonObject,
+  /** What was swept over, encoded, if the run is a sweep that `source` does not hold as it is. */
+  grid: Schema.optionalKey(Schema.Record(Schema.String, Schema.Array(Schema.Json))),
   numerics: Schema.NullOr(Schema.Json),
   versions: Schema.Struct({ prefline: Schema.String, node: Schema.String, effect: Schema.String }),
   nodes: Schema.Array(

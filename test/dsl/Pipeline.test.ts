@@ -220,6 +220,39 @@ describe("Pipeline", () => {
     })
   )
 
+  it.effect("a grid can be written down as JSON, components too, and builds the same graph as the sweep", () =>
+    Effect.gen(function* () {
+      const chosen = Pipeline.make(
+        "chosen",
+        { description: "", params: { by: Scale.schema.pipe(withDefault(times())), to: Schema.Int } },
+        ({ by, to }) => ({ scaled: count({ to }).pipe(scale({ by })) })
+      )
+      const grid = { by: [times({ factor: 1 }), times({ factor: 3 })], seed: [4] }
+      const encoded = yield* Pipeline.encodeGrid(chosen, grid)
+      assert.deepStrictEqual<object>(encoded, {
+        by: [1, 3].map((factor) => ({ name: "times", params: { factor } })),
+        seed: [4]
+      })
+      const written = JSON.parse(JSON.stringify(encoded))
+      const again = yield* Pipeline.build(chosen, { to: 2 }, written)
+      const swept = yield* Pipeline.build(Pipeline.sweep(grid, chosen), { to: 2 })
+      assert.deepStrictEqual(again.graph.outputs, swept.graph.outputs)
+      assert.deepStrictEqual(
+        again.graph.nodes.map(({ node }) => node.encodedParams),
+        swept.graph.nodes.map(({ node }) => node.encodedParams)
+      )
+      assert.deepStrictEqual([again.params, again.grid, swept.grid], [{ to: 2 }, encoded, undefined])
+
+      const refused = (grid: Pipeline.EncodedGrid) =>
+        Effect.map(Effect.flip(Pipeline.build(chosen, { to: 2 }, grid)), ({ message }) => message)
+      assert.include(yield* refused({ bye: [1] }), 'unknown parameter ["bye"] in the grid; known: by, to, seed')
+      assert.include(yield* refused({ by: ["thrice"] }), "is not known; known: times")
+      assert.include(yield* refused({ by: [] }), "by has no values")
+      assert.include(yield* refused({ to: [1] }), "unknown parameter to")
+      assert.include((yield* Effect.flip(Pipeline.encodeGrid(chosen, { seed: ["x"] }))).message, '["seed"]')
+    })
+  )
+
   it("refuses names that would be unsafe in a path", () => {
     assert.throws(() => Pipeline.make("../up", { description: "", params: {} }, () => ({})), /is no name/)
     assert.throws(() => count({ as: "a/b" }), /is no name/)

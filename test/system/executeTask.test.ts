@@ -28,6 +28,7 @@ const runSweep = <E>(
     const device = yield* Device
     const tasks = new Map<string, string>()
     const dispatcher = {
+      devices: 1,
       dispatch: (task: Task) => {
         tasks.set(task.node, toText(task))
         const elsewhere = dispatch(tasks.get(task.node)!, root)
@@ -95,7 +96,7 @@ layer(Device.layer("wasm"))("executeTask", (it) => {
       const refused = (change: Partial<Task>) => Effect.flip(execute(JSON.stringify({ ...policy, ...change })))
       const other = JSON.parse(tasks.get("report")!) as Task
       for (const change of [
-        { params: { ...policy.params, steps: 7 } },
+        { recipe: { ...policy.recipe, params: { ...policy.recipe.params, steps: 7 } } },
         { inputs: { ...policy.inputs, from: policy.inputs["input"]! } },
         { key: other.key },
         { node: "report" }
@@ -120,12 +121,14 @@ layer(Device.layer("wasm"))("executeTask", (it) => {
           assert.instanceOf(error, TaskUnusable)
           assert.include(error.message, problem)
         })
-      const from = (pipeline: object) => JSON.stringify({ ...task, pipeline: { ...task.pipeline, ...pipeline } })
+      const from = (recipe: object) => JSON.stringify({ ...task, recipe: { ...task.recipe, ...recipe } })
       yield* refused("{", "it is no task")
       yield* refused(JSON.stringify({ ...task, inputs: undefined }), "inputs")
       yield* refused(from({ module: "file:///nowhere/dpo.ts" }), "file:///nowhere/dpo.ts cannot be imported")
       yield* refused(from({ export: "dpo" }), 'exports no pipeline "dpo"')
-      yield* refused(JSON.stringify({ ...task, params: { gamma: 1 } }), "unknown parameter gamma")
+      yield* refused(from({ params: { gamma: 1 } }), "unknown parameter gamma")
+      yield* refused(from({ grid: { gamma: [1] } }), 'unknown parameter ["gamma"]')
+      yield* refused(from({ grid: { steps: [0] } }), "steps")
     })
   )
 })

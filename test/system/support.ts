@@ -47,6 +47,8 @@ interface Options<L> {
   readonly cwd?: string
   readonly flags?: ReadonlyArray<string>
   readonly onLine?: (line: L, child: ChildProcess) => void
+  /** Worker threads of a run; 1, which is none, unless told. */
+  readonly workers?: number
 }
 
 /**
@@ -82,7 +84,7 @@ export const child = <L>(script: string, args: ReadonlyArray<string>, options: O
 
 /** Runs a pipeline in a process of its own, to whatever end. */
 export const running = (target: string, root: string, params: object = {}, options: Options<Line> = {}) =>
-  child<Line>("run", [target, root, JSON.stringify(params)], options)
+  child<Line>("run", [target, root, JSON.stringify(params), `${options.workers ?? 1}`], options)
 
 /** Runs a pipeline in a process of its own, which has to succeed. */
 export const finished = (target: string, root: string, params: object = {}, options: Options<Line> = {}) =>

@@ -11,6 +11,7 @@ import * as Format from "../format.ts"
 import { line, Output, printJson, type Style } from "../Output.ts"
 import * as PipelineSource from "../PipelineSource.ts"
 import * as Parameters from "../parameters.ts"
+import * as Workers from "../workers.ts"
 
 /** A pipeline that claims nothing cannot be held to its claims. */
 export class ChecksMissing extends Schema.TaggedError<ChecksMissing>()("ChecksMissing", { pipeline: Schema.String }) {
@@ -35,10 +36,11 @@ export const claims = Command.make(
     store: Flags.store,
     device: Flags.device,
     concurrency: Flags.concurrency,
+    workers: Flags.workers,
     json: Flags.json
   },
   Effect.fn("cli.claims")(
-    function* ({ concurrency, device, json, pipeline, seeds, set }) {
+    function* ({ concurrency, device, json, pipeline, seeds, set, workers }) {
       const params = yield* Parameters.fromFlags(set, Option.none())
       const found = yield* PipelineSource.find(pipeline)
       const built = yield* Parameters.build(found.pipeline, params)
@@ -59,10 +61,14 @@ export const claims = Command.make(
         const listen = yield* Display.make(sink)
         return yield* Claims.verdict(check, sweep, { ...options, listen })
       }, Effect.scoped)
-      const verdicts = yield* announce(built, sink).pipe(Effect.andThen(Effect.forEach(sweeps, measure)), (effect) => {
-        const nodes = sweeps.flatMap(([, { graph }]) => graph.nodes)
-        return withServices(effect, { device, layer: found.layer, nodes })
+      const graphs = sweeps.map(([, { graph }]) => graph)
+      const all = Effect.gen(function* () {
+        const count = yield* Workers.count(workers, graphs)
+        yield* announce(built, sink, count)
+        return yield* Effect.forEach(sweeps, measure).pipe(Workers.provide(count))
       })
+      const nodes = graphs.flatMap((graph) => graph.nodes)
+      const verdicts = yield* withServices(all, { device, layer: found.layer, nodes })
       const failing = verdicts.filter(({ holds }) => !holds)
       yield* line(sink, `\n${verdicts.map((verdict) => render(verdict, sink.style)).join("\n")}`)
       if (json) {

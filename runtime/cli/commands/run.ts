@@ -11,6 +11,7 @@ import { line, Output, printJson } from "../Output.ts"
 import * as PipelineSource from "../PipelineSource.ts"
 import * as Parameters from "../parameters.ts"
 import * as Report from "../report.ts"
+import * as Workers from "../workers.ts"
 
 export const run = Command.make(
   "run",
@@ -21,9 +22,10 @@ export const run = Command.make(
     store: Flags.store,
     device: Flags.device,
     concurrency: Flags.concurrency,
+    workers: Flags.workers,
     json: Flags.json
   },
-  Effect.fn("cli.run")(function* ({ concurrency, device, json, pipeline, seed, set, store }) {
+  Effect.fn("cli.run")(function* ({ concurrency, device, json, pipeline, seed, set, store, workers }) {
     const params = yield* Parameters.fromFlags(set, seed)
     const found = yield* PipelineSource.find(pipeline)
     const built = yield* Parameters.build(found.pipeline, params)
@@ -35,14 +37,13 @@ export const run = Command.make(
       yield* line(sink, `\n${Report.lastLine(result, (yield* Clock.currentTimeMillis) - begun)}`)
       if (json) yield* printJson(Report.toJson(result))
     })
-    yield* announce(built, sink).pipe(
-      Effect.andThen(
-        Effect.scoped(
-          Effect.flatMap(Display.make(sink), (listen) =>
-            Executor.run(built, { source: found.source, concurrency, listen })
-          )
-        )
-      ),
+    const compute = Effect.gen(function* () {
+      const count = yield* Workers.count(workers, [built.graph])
+      yield* announce(built, sink, count)
+      const listen = yield* Display.make(sink)
+      return yield* Executor.run(built, { source: found.source, concurrency, listen }).pipe(Workers.provide(count))
+    })
+    yield* Effect.scoped(compute).pipe(
       Effect.tap(settle),
       Effect.tapError((error) => (error instanceof RunFailed ? settle(error.result) : Effect.void)),
       (effect) => withServices(effect, { device, layer: found.layer, nodes: built.graph.nodes }),
@@ -54,6 +55,7 @@ export const run = Command.make(
   Command.withExamples([
     { command: "npm run prefline -- run dpo", description: "Run it, or go on where an interrupted run stopped" },
     { command: "npm run prefline -- run dpo --set beta=0.2 --seed 1", description: "With other parameters" },
-    { command: "npm run prefline -- run ./mine.ts#sweep", description: "A pipeline from a file of your own" }
+    { command: "npm run prefline -- run ./mine.ts#sweep", description: "A pipeline from a file of your own" },
+    { command: "npm run prefline -- run ./mine.ts#sweep --workers 1", description: "One node after the other" }
   ])
 )

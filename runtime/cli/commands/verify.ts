@@ -41,7 +41,7 @@ export const verify = Command.make(
       const id = yield* RunView.findId(run)
       const record = yield* Journal.summarize((yield* Store).root, id)
       const found = yield* PipelineSource.findAgain(record)
-      const built = yield* Parameters.build(found.pipeline, record.params)
+      const built = yield* Parameters.build(found.pipeline, record.params, record.grid)
       yield* line(sink, `verifying run ${id}  ${sink.style.bold(record.pipeline)}  ${Format.settings(record.params)}`)
       const verdicts = yield* withServices(
         Verify.verify(id, built, {

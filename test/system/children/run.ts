@@ -1,6 +1,6 @@
 /**
- * Runs a pipeline in a process of its own: `run.ts <module>#<export> <store> [<params as JSON>]`. Prints events, one JSON
- * text a line: the plan, what the executor tells, and at last how it ended. It never calls `process.exit`: whatever keeps
+ * Runs a pipeline in a process of its own: `run.ts <module>#<export> <store> [<params as JSON>] [<worker threads>]`. Prints
+ * events, one JSON text a line: the plan, what the executor tells, and at last how it ended. It never calls `process.exit`: whatever keeps
  * the event loop busy shows as a process that does not end. SIGINT interrupts the run.
  */
 import { resolve } from "node:path"
@@ -10,10 +10,11 @@ import * as Pipeline from "../../../dsl/Pipeline.ts"
 import { Device } from "../../../runtime/device/Device.ts"
 import * as Executor from "../../../runtime/executor/Executor.ts"
 import * as Plan from "../../../runtime/executor/Plan.ts"
+import * as Pool from "../../../runtime/executor/pool/Pool.ts"
 import { CodeHash } from "../../../runtime/store/CodeHash.ts"
 import { Store } from "../../../runtime/store/Store.ts"
 
-const [target, root, params = "{}"] = process.argv.slice(2) as [string, string, string?]
+const [target, root, params = "{}", workers = "1"] = process.argv.slice(2) as [string, string, string?, string?]
 const [file, name] = target.split("#") as [string, string]
 const module = pathToFileURL(resolve(file)).href
 
@@ -28,7 +29,8 @@ const program = Effect.gen(function* () {
     nodes: Object.fromEntries(planned.map(({ id, status, why }) => [id, { status, why }]))
   })
   const listen = (event: Executor.Event) => (event._tag === "Started" ? Effect.void : say(event))
-  const { nodes } = yield* Executor.run(built, { source: { module, export: name }, listen })
+  const run = Executor.run(built, { source: { module, export: name }, listen })
+  const { nodes } = yield* workers === "1" ? run : Effect.provide(run, Pool.layer(Number(workers)))
   yield* say({
     _tag: "Result",
     statuses: Object.fromEntries(nodes.map(({ id, status }) => [id, status])),

@@ -1,0 +1,65 @@
+/**
+ * Runs the tasks that need the device in worker threads, each with a device of its own, and all others in this thread:
+ * those are quick, or stream through, and would gain nothing from another thread. A thread is started with the first
+ * task that finds none idle, so that a run that is served from the store starts none.
+ */
+import { getCompileCacheDir } from "node:module"
+import { Cause, Effect, Exit, Layer, Schema, Semaphore } from "effect"
+import { Device } from "../../device/Device.ts"
+import { Store } from "../../store/Store.ts"
+import { tagOf } from "../errors.ts"
+import { numericsInForce } from "../keyOf.ts"
+import { Dispatcher, Task } from "../Task.ts"
+import * as Thread from "./Thread.ts"
+
+const toText = Schema.encodeSync(Schema.fromJsonString(Task))
+
+/**
+ * Dispatches to `size` threads at most, which end with the scope. Their devices are of the kind that this thread holds,
+ * and have to compute as it does.
+ */
+export const layer = (size: number, limits = Thread.LIMITS): Layer.Layer<never, never, Store | Device> =>
+  Layer.effect(
+    Dispatcher,
+    Effect.map(make(size, limits), (run) => ({
+      devices: size,
+      dispatch: (task, here) => (task.resource === "device" ? run(task) : here) as typeof here
+    }))
+  )
+
+const make = Effect.fnUntraced(function* (size: number, limits: Thread.Limits) {
+  const setting = { root: (yield* Store).root, device: (yield* Device).kind, compiled: getCompileCacheDir() }
+  const numerics = yield* numericsInForce
+  const permits = yield* Semaphore.make(size)
+  const threads = new Set<Thread.Thread>()
+  const idle: Array<Thread.Thread> = []
+  const dismiss = (thread: Thread.Thread) => {
+    threads.delete(thread)
+    return thread.close
+  }
+  yield* Effect.addFinalizer(() => Effect.forEach([...threads], dismiss, { concurrency: "unbounded", discard: true }))
+
+  const start = Effect.tap(Thread.open(setting, numerics, limits), (thread) => Effect.sync(() => threads.add(thread)))
+  const next = Effect.suspend(() => {
+    for (let thread = idle.pop(); thread !== undefined; thread = idle.pop()) {
+      if (thread.isAlive()) return Effect.succeed(thread)
+      threads.delete(thread)
+    }
+    return start
+  })
+  const run = (task: Task): Effect.Effect<any, unknown> =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function* () {
+        const thread = yield* next
+        const wasUsed = thread.isUsed()
+        const exit = yield* Effect.exit(restore(thread.run(task.node, toText(task))))
+        const tag = Exit.isFailure(exit) ? tagOf(Cause.squash(exit.cause)) : undefined
+        if (tag === "TaskStale" || tag === "DeviceLost") yield* dismiss(thread)
+        else idle.push(thread)
+        // Modules are imported once in a thread: it may be older than the code that the task is about.
+        if (tag === "TaskStale" && wasUsed) return yield* restore(run(task))
+        return yield* exit
+      })
+    )
+  return (task: Task) => permits.withPermit(run(task))
+})

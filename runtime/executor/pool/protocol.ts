@@ -1,0 +1,28 @@
+/** What the main thread and a worker thread say to each other. Both run the same code, so nothing is decoded. */
+import type * as Json from "../../../dsl/Json.ts"
+import type { Report } from "../../../dsl/Progress.ts"
+import type { ArtifactRef } from "../../store/ArtifactRef.ts"
+import type { Failure } from "../RemoteFailure.ts"
+
+/** What a worker is started with. */
+export interface Setting {
+  /** The store's folder: all that the threads share. */
+  readonly root: string
+  /** The kind of its device. */
+  readonly device: string
+  /** The folder in which Node keeps compiled code, where the process uses one; each thread has to be told. */
+  readonly compiled: string | undefined
+}
+
+/** At most one task is under way at a time. */
+export type ToWorker =
+  | { readonly _tag: "Run"; readonly task: string }
+  | { readonly _tag: "Interrupt" }
+  | { readonly _tag: "Close" }
+
+export type FromWorker =
+  | { readonly _tag: "Ready"; readonly numerics: Json.JsonObject | null }
+  | { readonly _tag: "Unready"; readonly problem: string }
+  | { readonly _tag: "Reported"; readonly report: Report }
+  | { readonly _tag: "Done"; readonly output: ArtifactRef }
+  | { readonly _tag: "Failed"; readonly failure: Failure }

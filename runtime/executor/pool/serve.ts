@@ -1,0 +1,64 @@
+/**
+ * A worker thread: opens a device of its own for its life, then carries out tasks, one at a time, until it is told to
+ * close. Everything large goes through the store.
+ */
+import { parentPort, workerData } from "node:worker_threads"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Clock, Effect, Exit, type Fiber, Layer } from "effect"
+import { Progress, type Report } from "../../../dsl/Progress.ts"
+import { Device } from "../../device/Device.ts"
+import { CodeHash } from "../../store/CodeHash.ts"
+import { Store } from "../../store/Store.ts"
+import { describe } from "../errors.ts"
+import * as ExecuteTask from "../executeTask.ts"
+import { numericsInForce } from "../keyOf.ts"
+import * as RemoteFailure from "../RemoteFailure.ts"
+import type { FromWorker, Setting, ToWorker } from "./protocol.ts"
+
+/** Milliseconds between two reports of a task's progress: as often as anybody could look. */
+const EVERY = 50
+
+const { device, root } = workerData as Setting
+const port = parentPort!
+const say = (message: FromWorker) => port.postMessage(message)
+
+/** Passes on a task's first report, its last one, and those between them that are due. */
+const throttled = () => {
+  let told = Number.NEGATIVE_INFINITY
+  return (report: Report) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      if (now - told < EVERY && report.done !== report.total) return
+      told = now
+      say({ _tag: "Reported", report })
+    })
+}
+
+const serve = Effect.gen(function* () {
+  const execute = yield* ExecuteTask.make
+  const fork = Effect.runForkWith(yield* Effect.context<ExecuteTask.Needs>())
+  let running: Fiber.Fiber<unknown, unknown> | undefined
+  const begin = (task: string) => {
+    running = fork(Effect.provideService(execute(task), Progress, throttled()))
+    running.addObserver((exit) =>
+      say(
+        Exit.isSuccess(exit)
+          ? { _tag: "Done", output: exit.value as never }
+          : { _tag: "Failed", failure: RemoteFailure.fromCause(exit.cause) }
+      )
+    )
+  }
+  say({ _tag: "Ready", numerics: yield* numericsInForce })
+  yield* Effect.callback<void>((resume) => {
+    port.on("message", (message: ToWorker) => {
+      if (message._tag === "Run") begin(message.task)
+      else if (message._tag === "Interrupt") running?.interruptUnsafe()
+      else resume(Effect.void)
+    })
+  })
+})
+
+const surroundings = Layer.mergeAll(Store.layer(root), CodeHash.layer, Device.layer(device), NodeServices.layer)
+Effect.runFork(serve.pipe(Effect.scoped, Effect.provide(surroundings))).addObserver((exit) => {
+  if (Exit.isFailure(exit)) say({ _tag: "Unready", problem: describe(Cause.squash(exit.cause)) })
+  port.close()
+})

@@ -66,11 +66,6 @@ const cpu: Readonly<Record<string, string>> = {
   ...averages
 }
 
-const wasm: Readonly<Record<string, string>> = {
-  "log1p, forward": "tfjs computes log(1 + x): small x lose their digits",
-  "sum of nothing, forward": "tfjs leaves the result unwritten"
-}
-
 const node: Readonly<Record<string, string>> = {
   "conv2d, padded by one, forward": "tfjs-node takes the paddings same and valid only",
   "conv2d, padded by one, gradient": "tfjs-node takes the paddings same and valid only"
@@ -120,7 +115,7 @@ export const profiles: Readonly<Record<Kind, Profile>> = {
     },
     samples: 20,
     attempts: 60,
-    unsupported: { ...everywhere, ...freed, ...wasm }
+    unsupported: { ...everywhere, ...freed }
   },
   webgpu: { accuracy: wgsl, samples: 3, attempts: 8, unsupported: { ...everywhere, ...webgpu } },
   node: { accuracy: tensorflow, samples: 20, attempts: 60, unsupported: { ...everywhere, ...freed, ...node } },

@@ -18,7 +18,25 @@ const elementwise = (name: string, exported: "add" | "subtract" | "multiply"): O
     return out
   })
 
+/** Inexact: the published kernel computes log(1 + x), and small x lose their digits. */
+const log1p = override(tf.Log1p, (heap, { x }, _, { published }) => {
+  if (x!.dtype !== "float32") return published()
+  const out = heap.allocate(x!.shape)
+  const [xs, ys] = [heap.floats(x!), heap.floats(out)]
+  for (let i = 0; i < ys.length; i++) ys[i] = Math.log1p(xs[i]!)
+  return out
+})
+
+/** Wrong over axes without elements: the published kernel writes nothing, and the result is what lay in the memory. */
+const sum = override(tf.Sum, (heap, { x }, attributes: object, { published }) => {
+  const out = published({ x: x! }, attributes)
+  if (tf.util.sizeFromShape(x!.shape) === 0) (out.dtype === "float32" ? heap.floats(out) : heap.ints(out)).fill(0)
+  return out
+})
+
 export const elementwiseKernels = [
+  log1p,
+  sum,
   elementwise(tf.Add, "add"),
   elementwise(tf.Sub, "subtract"),
   elementwise(tf.Multiply, "multiply")

@@ -38,7 +38,8 @@ export interface Options {
 export interface AdamW {
   /**
    * Updates the parameters from summed gradients, which it divides by `weight` first; a parameter without one has gradient
-   * zero. Disposes nothing of the caller's. A non-finite gradient changes nothing: then `applied` is false.
+   * zero. Disposes nothing of the caller's. A gradient whose norm is not a finite float32 number changes
+   * nothing: then `applied` is false.
    */
   readonly update: (gradients: ReadonlyMap<string, tf.Tensor>, weight: number) => Effect.Effect<Update>
   readonly parameters: ReadonlyMap<string, tf.Variable>
@@ -103,7 +104,7 @@ export const make = Effect.fnUntraced(function* (
     const rate = learningRate(step)
     const gradientNorm = (yield* globalNorm([...gradients.values()])) / weight
     if (!Number.isFinite(gradientNorm)) return { applied: false, gradientNorm, learningRate: rate }
-    const scale = Math.min(1, maxGradientNorm / gradientNorm) / weight
+    const scale = (gradientNorm > maxGradientNorm ? maxGradientNorm / gradientNorm : 1) / weight
     step++
     const rule = {
       scale,

@@ -136,7 +136,7 @@ const look = (q: tf.Tensor2D, cache: KeyValueCache, rows: CacheRows, heads: Head
   }
   const mask = new Float32Array(count * keyValueHeads * length)
   for (let row = 0; row < count * keyValueHeads; row++)
-    mask.fill(-1e9, row * length + rows.positions[Math.floor(row / keyValueHeads)]! + 1, (row + 1) * length)
+    mask.fill(-3e38, row * length + rows.positions[Math.floor(row / keyValueHeads)]! + 1, (row + 1) * length)
   const scores = tf.matMul(queries, seen(cache.keys), false, true)
   const weights = tf.softmax(tf.add(scores, tf.tensor3d(mask, [count * keyValueHeads, 1, length])))
   return tf.reshape(tf.matMul(weights, seen(cache.values)), [count, heads.heads * headDim])

@@ -81,6 +81,6 @@ const paddedRows = (lengths: Int32Array, longest: number): Int32Array => {
 /** `[1, group * length, length]`: 0 where a query sees a key, hugely negative where the key comes later. */
 const causalMask = (length: number, group: number): tf.Tensor3D => {
   const mask = new Float32Array(group * length * length)
-  for (let row = 0; row < group * length; row++) mask.fill(-1e9, row * length + (row % length) + 1, (row + 1) * length)
+  for (let row = 0; row < group * length; row++) mask.fill(-3e38, row * length + (row % length) + 1, (row + 1) * length)
   return tf.tensor3d(mask, [1, group * length, length])
 }

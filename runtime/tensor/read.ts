@@ -10,7 +10,7 @@ export const read = (tensor: tf.Tensor): Effect.Effect<Float32Array> =>
     const backend = tf.getBackend()
     if (backend === "webgpu") return Effect.promise(() => tensor.data<"float32">())
     const values = tensor.dataSync<"float32">()
-    return Effect.succeed(backend === "cpu" ? values.slice() : values) // the reference hands out its own array
+    return Effect.succeed(backend === "wasm" ? values : values.slice()) // the others may hand out their own array
   })
 
 /** Reads tensors one after the other, or all at once where the device computes beside the program. */

@@ -26,21 +26,24 @@ export interface StepReport {
   readonly metrics: Readonly<Record<string, number>>
 }
 
-/** The loss or the gradient is not a finite number. The parameters and the optimizer are as before the step. */
+/** A training has left the finite numbers: by its loss, by its gradient, or by what `further` names. */
 export class TrainingDiverged extends Schema.TaggedError<TrainingDiverged>()("TrainingDiverged", {
   step: Schema.Int,
   loss: Schema.Number,
-  gradientNorm: Schema.Number
+  gradientNorm: Schema.Number,
+  further: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
-    return `training diverged at step ${this.step}: loss ${this.loss}, gradient norm ${this.gradientNorm}`
+    const numbers = [`loss ${this.loss}`, `gradient norm ${this.gradientNorm}`, ...(this.further ? [this.further] : [])]
+    return `training diverged at step ${this.step}: ${numbers.join(", ")}`
   }
 }
 
 /**
  * One optimizer step over the micro-batches: their summed gradients, divided by their summed weights.
  * **Details** Yields to the event loop before each micro-batch, so signals are seen and the step can be interrupted; an
- * interrupted step changes no parameter and leaves no tensor.
+ * interrupted step changes no parameter and leaves no tensor. Fails with `TrainingDiverged` where the loss, a metric or the
+ * gradient is not a finite number; the parameters and the optimizer are then as before the step.
  */
 export const step = <MicroBatch>(
   optimizer: AdamW,
@@ -78,20 +81,23 @@ const accumulate = <MicroBatch>(
 ): void =>
   tf.tidy(() => {
     let metrics: Readonly<Record<string, tf.Scalar>> = {}
-    const { grads, value } = tf.variableGrads(() => {
-      const contribution = lossFunction(microBatch)
-      metrics = contribution.metrics ?? {}
-      for (const metric of Object.values(metrics)) tf.keep(metric)
-      sums.weight += contribution.weight
-      return contribution.loss
-    }, [...parameters.values()])
-    sums.names = Object.keys(metrics)
-    const scalars = [value, ...Object.values(metrics)]
-    sums.reported = added(sums.reported, tf.stack(scalars.map((x) => tf.reshape(x, []))) as tf.Tensor1D)
-    tf.dispose(Object.values(metrics))
-    for (const [name, parameter] of parameters) {
-      const gradient = grads[parameter.name]
-      if (gradient) sums.gradients.set(name, added(sums.gradients.get(name), gradient))
+    try {
+      const { grads, value } = tf.variableGrads(() => {
+        const contribution = lossFunction(microBatch)
+        metrics = contribution.metrics ?? {}
+        for (const metric of Object.values(metrics)) tf.keep(metric)
+        sums.weight += contribution.weight
+        return contribution.loss
+      }, [...parameters.values()])
+      sums.names = Object.keys(metrics)
+      const scalars = [value, ...Object.values(metrics)]
+      sums.reported = added(sums.reported, tf.stack(scalars.map((x) => tf.reshape(x, []))) as tf.Tensor1D)
+      for (const [name, parameter] of parameters) {
+        const gradient = grads[parameter.name]
+        if (gradient) sums.gradients.set(name, added(sums.gradients.get(name), gradient))
+      }
+    } finally {
+      tf.dispose(Object.values(metrics))
     }
   })
 
@@ -105,11 +111,16 @@ const added = <T extends tf.Tensor>(sum: T | undefined, next: T): T => {
 const finish = Effect.fnUntraced(function* ({ gradients, names, reported, weight }: Sums, optimizer: AdamW) {
   if (!(weight > 0)) return yield* Effect.die(new RangeError(`the weights of a step sum to ${weight}`))
   const [loss, ...metrics] = Array.from(yield* read(reported!), (sum) => sum / weight) as [number, ...Array<number>]
-  const update = Number.isFinite(loss)
-    ? yield* optimizer.update(gradients, weight)
-    : { applied: false, gradientNorm: Number.NaN, learningRate: 0 }
+  const wrong = names.findIndex((_, i) => !Number.isFinite(metrics[i]))
+  const update =
+    Number.isFinite(loss) && wrong < 0
+      ? yield* optimizer.update(gradients, weight)
+      : { applied: false, gradientNorm: Number.NaN, learningRate: 0 }
   const { applied, gradientNorm, learningRate } = update
-  if (!applied) return yield* new TrainingDiverged({ step: optimizer.step(), loss, gradientNorm })
+  if (!applied) {
+    const further = wrong < 0 ? {} : { further: `${names[wrong]} ${metrics[wrong]}` }
+    return yield* new TrainingDiverged({ step: optimizer.step(), loss, gradientNorm, ...further })
+  }
   const report: StepReport = {
     loss,
     gradientNorm,

@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import { type Evaluation, EvaluationReport, PairLogProbsSet, Pairs } from "../../dsl/artifacts.ts"
 import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import * as Stage from "../../dsl/Stage.ts"
@@ -11,6 +11,16 @@ import { clusteredEstimate } from "./estimates.ts"
 import { NothingToEvaluate } from "./evaluate.ts"
 
 const PAIRS_AT_ONCE = 32
+
+/** The policy's weights have grown too large: it gives a pair no finite implicit rewards or no finite loss. */
+export class PreferenceDiverged extends Schema.TaggedError<PreferenceDiverged>()("PreferenceDiverged", {
+  /** Number of the pair, from 0. */
+  pair: Schema.Int
+}) {
+  override get message() {
+    return `the policy gives no finite implicit rewards or no finite loss for pair ${this.pair}`
+  }
+}
 
 /**
  * How well a policy's implicit reward orders pairs that it was not trained on, under TRL's names: `rewards/accuracies`
@@ -36,7 +46,10 @@ export const preferenceAccuracy = Stage.make({
         const measured: Array<{ readonly accuracy: number; readonly margin: number; readonly loss: number }> = []
         for (let start = 0; start < items.length; start += PAIRS_AT_ONCE) {
           yield* Effect.yieldNow
-          measured.push(...(yield* measure(policy, objective, items.slice(start, start + PAIRS_AT_ONCE))))
+          const found = yield* measure(policy, objective, items.slice(start, start + PAIRS_AT_ONCE))
+          const wrong = found.findIndex(({ loss, margin }) => !Number.isFinite(loss) || !Number.isFinite(margin))
+          if (wrong >= 0) return yield* new PreferenceDiverged({ pair: start + wrong })
+          measured.push(...found)
         }
         const prompts = items.map(({ prompt }) => prompt)
         const report: Evaluation = {

@@ -7,7 +7,7 @@ import type * as Rng from "../../dsl/Rng.ts"
 import type { Llama } from "../../runtime/models/Llama.ts"
 import * as AdamW from "../../runtime/tensor/AdamW.ts"
 import { warmupCosine } from "../../runtime/tensor/schedule.ts"
-import { type Contribution, step } from "../../runtime/tensor/train.ts"
+import { type Contribution, step, TrainingDiverged } from "../../runtime/tensor/train.ts"
 import * as TrainingState from "./trainingState.ts"
 
 /** Hyper-parameters of a training. Items are pairs, or texts. */
@@ -60,7 +60,8 @@ export type LogEntry = Readonly<Record<string, number>>
 /**
  * Trains the model in place and returns its log. The order of the items is a fresh permutation for each pass over them,
  * drawn from `rng`: it depends on the seed, the stream, and nothing else. Goes on from saved partial state, if there is
- * some, and then ends with the bits of an undisturbed training.
+ * some, and then ends with the bits of an undisturbed training. Fails with `TrainingDiverged` where a step or the parameters
+ * in the end are not of finite numbers.
  */
 export const train = Effect.fn("train")(function* <Item>(options: {
   readonly model: Llama
@@ -100,6 +101,12 @@ export const train = Effect.fn("train")(function* <Item>(options: {
     const { gradientNorm, learningRate, loss, metrics } = report
     window = [...window, { loss, grad_norm: gradientNorm, learning_rate: learningRate, ...metrics }]
     const done = at + 1
+    if (done === params.steps) {
+      // No further loss would tell what the last update did.
+      const norm = yield* AdamW.globalNorm([...model.parameters.values()])
+      const further = `parameter norm ${norm}`
+      if (!Number.isFinite(norm)) return yield* new TrainingDiverged({ step: done, loss, gradientNorm, further })
+    }
     if (done % params.logEvery === 0 || done === params.steps) {
       log.push({ step: done, ...meanOf(window) })
       window = []

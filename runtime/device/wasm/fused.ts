@@ -253,13 +253,15 @@ const draw = (
   const [rows, vocabulary] = logits!.shape as [number, number]
   if (uniforms.length !== rows) throw new RangeError(`${uniforms.length} uniform numbers for ${rows} rows of logits`)
   if (!(temperature >= 0)) throw new RangeError(`temperature ${temperature} is negative`)
+  // Temperatures whose inverse is no float32 number between 0 and infinity: any two logits are as far apart, or as near.
+  const inRange = temperature === 0 ? 0 : Math.min(Math.max(temperature, 2 ** -126), 2 ** 126)
   const words = new Int32Array(Float64Array.from(uniforms).buffer)
   return heap.withInts(words, (chances) =>
     heap.withScratch(heap.exports.drawScratch!(vocabulary), (scratch) => {
       const tokens = heap.allocate([rows], "int32")
       const [logProbs] = allocate(heap, [[rows]]) as [tf.TensorInfo]
       const [from, ...to] = addresses(heap, [logits, tokens, logProbs])
-      heap.exports.draw!(from!, chances, ...to, rows, vocabulary, temperature, scratch)
+      heap.exports.draw!(from!, chances, ...to, rows, vocabulary, inRange, scratch)
       return [tokens, logProbs]
     })
   )

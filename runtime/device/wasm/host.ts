@@ -17,6 +17,7 @@
 import { createHash } from "node:crypto"
 import { readFile } from "node:fs/promises"
 import type * as tf from "@tensorflow/tfjs"
+import { withSharedMemory } from "./sharedMemory.ts"
 import { engine, type Memory } from "./webAssembly.ts"
 
 /** Plain SIMD, or relaxed SIMD with fused multiply-add, which rounds once where the other rounds twice. */
@@ -26,12 +27,23 @@ export type Build = "simd" | "fma"
 export interface Kernels {
   readonly exports: Exports
   readonly build: Build
-  /** SHA-256 of the module's bytes, in hex. */
+  /** SHA-256 of the file's bytes, in hex. */
   readonly digest: string
+  /** The memory that they work in. */
+  readonly memory: Memory
+  /** The compiled module, for instances of other threads. */
+  readonly module: object
 }
 
 /** Functions of numbers: addresses in bytes, counts in elements, float32 values. */
 export type Exports = Readonly<Record<string, (...numbers: ReadonlyArray<number>) => number>>
+
+/** A piece of the memory that is no tensor. */
+export interface Block {
+  readonly address: number
+  readonly bytes: number
+  readonly free: () => void
+}
 
 /** A backend's memory as a kernel sees it. */
 export interface Heap {
@@ -46,6 +58,8 @@ export interface Heap {
   readonly share: (tensor: tf.TensorInfo, shape: ReadonlyArray<number>) => tf.TensorInfo
   /** Runs with `bytes` of working memory at an address that is a multiple of 64. The values are undefined. */
   readonly withScratch: <A>(bytes: number, run: (address: number) => A) => A
+  /** Working memory that stays, at an address that is a multiple of 64; undefined when there is no room. */
+  readonly reserve: (bytes: number) => Block | undefined
   /** Runs with a copy of `values` in the memory. */
   readonly withInts: <A>(values: ArrayLike<number>, run: (address: number) => A) => A
   /** Live views, valid until the next allocation. */
@@ -78,7 +92,7 @@ export const heapOf = (backend: object): Heap => {
 interface WasmBackend {
   readonly wasm: {
     readonly asm: { readonly memory: Memory }
-    readonly _malloc: (bytes: number) => number
+    _malloc: (bytes: number) => number
     readonly _free: (address: number) => void
   }
   readonly dataIdMap: { readonly get: (id: object) => { readonly memoryOffset: number } }
@@ -99,17 +113,30 @@ const load = async (backend: WasmBackend): Promise<Kernels> => {
   if (forced === "fma" && !fused)
     throw new Error('PREFLINE_WASM is "fma", but this engine or machine has no fused multiply-add')
   const kernels = fused ?? (await instantiate("simd", memory))
+  refuseNull(backend)
   heaps.set(backend, makeHeap(backend, memory, kernels.exports))
   return kernels
+}
+
+/** At 4 GiB the allocator answers with address 0, and the library would write a tensor over whatever lies there. */
+const refuseNull = ({ wasm }: WasmBackend): void => {
+  wasm._free(wasm._malloc(1)) // the first call replaces `_malloc` by what it stands for
+  const malloc = wasm._malloc
+  wasm._malloc = (bytes) => {
+    const address = malloc(bytes) >>> 0
+    if (address === 0) throw new RangeError(`the wasm device has no room for another ${bytes} bytes`)
+    return address
+  }
 }
 
 const fileOf = (build: Build) => readFile(new URL(`./prefline-${build}.wasm`, import.meta.url))
 
 const instantiate = async (build: Build, memory: Memory): Promise<Kernels> => {
   const bytes = await fileOf(build)
-  const { instance } = await engine.instantiate(bytes, { env: { memory } })
+  const shared = memory.buffer instanceof SharedArrayBuffer
+  const { instance, module } = await engine.instantiate(shared ? withSharedMemory(bytes) : bytes, { env: { memory } })
   const digest = createHash("sha256").update(bytes).digest("hex")
-  return { exports: instance.exports, build, digest }
+  return { exports: instance.exports, build, digest, memory, module }
 }
 
 const instantiateIfFused = async (memory: Memory): Promise<Kernels | undefined> => {
@@ -126,8 +153,7 @@ const makeHeap = (backend: WasmBackend, memory: Memory, exports: Exports): Heap 
   const release = ({ dataId }: tf.TensorInfo) => void backend.disposeData(dataId)
   const size = ({ shape }: tf.TensorInfo) => shape.reduce((product, size) => product * size, 1)
   const withScratch = <A>(bytes: number, run: (address: number) => A): A => {
-    const start = backend.wasm._malloc(bytes + 63) >>> 0
-    if (start === 0) throw exhausted(bytes)
+    const start = backend.wasm._malloc(bytes + 63)
     try {
       return run(Math.ceil(start / 64) * 64)
     } finally {
@@ -137,17 +163,13 @@ const makeHeap = (backend: WasmBackend, memory: Memory, exports: Exports): Heap 
   return {
     exports,
     address,
-    allocate: (shape, dtype = "float32") => {
-      const out = backend.makeOutput([...shape], dtype)
-      if (address(out) !== 0) return out
-      release(out)
-      throw exhausted(size(out) * (dtype === "bool" ? 1 : 4))
-    },
+    allocate: (shape, dtype = "float32") => backend.makeOutput([...shape], dtype),
     release,
     share: (tensor, shape) => {
       backend.incRef(tensor.dataId)
       return { dataId: tensor.dataId, shape: [...shape], dtype: tensor.dtype }
     },
+    reserve,
     withScratch,
     withInts: (values, run) =>
       withScratch(values.length * 4, (start) => {
@@ -159,5 +181,3 @@ const makeHeap = (backend: WasmBackend, memory: Memory, exports: Exports): Heap 
     bytes: (tensor) => new Uint8Array(memory.buffer, address(tensor), size(tensor))
   }
 }
-
-const exhausted = (bytes: number) => new RangeError(`the wasm device has no room for another ${bytes} bytes`)

@@ -1,6 +1,6 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs"
-import { Effect, Fiber } from "effect"
+import { Effect, Exit, Fiber } from "effect"
 import { Device, withoutLeak } from "../../../runtime/device/Device.ts"
 import * as AdamW from "../../../runtime/tensor/AdamW.ts"
 import * as Schedule from "../../../runtime/tensor/schedule.ts"
@@ -257,6 +257,57 @@ for (const kind of ["wasm", "cpu"] as const)
           })
         )
       )
+    )
+
+    it.effect("a metric that is not finite is a typed failure that names it, and the parameters stay", () =>
+      withoutLeak(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const made = yield* parameters
+            const before = read(made)
+            const optimizer = yield* AdamW.make(made, { learningRate: Schedule.constant(0.01) })
+            const error = yield* Effect.flip(
+              Train.step(optimizer, [items], (batch) => {
+                const { loss, weight } = lossOf(made)(batch)
+                return { loss, weight, metrics: { fine: tf.mul(loss, 2), lost: tf.log(tf.neg(loss)) as tf.Scalar } }
+              })
+            )
+            assert.match(error.message, /diverged at step 0: loss [0-9.]+, gradient norm NaN, lost NaN/)
+            assert.deepStrictEqual(read(made), before)
+          })
+        )
+      )
+    )
+
+    it.effect("a loss that does not depend on the parameters dies and leaves no tensor, its metrics included", () =>
+      withoutLeak(
+        Effect.scoped(
+          Effect.gen(function* () {
+            const optimizer = yield* AdamW.make(yield* parameters, { learningRate: Schedule.constant(0.01) })
+            const exit = yield* Effect.exit(
+              Train.step(optimizer, [0], () => ({ loss: tf.scalar(1), weight: 1, metrics: { other: tf.scalar(2) } }))
+            )
+            assert.isTrue(Exit.hasDies(exit))
+          })
+        )
+      )
+    )
+
+    it.effect("gradients of zero move nothing, whatever the clipping", () =>
+      Effect.gen(function* () {
+        for (const maxGradientNorm of [Infinity, 1, 0])
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const made = yield* parameters
+              const before = read(made)
+              const optimizer = yield* AdamW.make(made, { learningRate: Schedule.constant(1), maxGradientNorm })
+              const zeros = new Map([...before].map(([name, { length }]) => [name, new Float32Array(length)]))
+              const done = yield* update(optimizer, zeros, 3)
+              assert.deepStrictEqual([done.applied, done.gradientNorm], [true, 0])
+              assert.deepStrictEqual(read(made), before)
+            })
+          )
+      })
     )
   })
 

@@ -4,10 +4,10 @@ import * as tf from "@tensorflow/tfjs"
 import { Effect } from "effect"
 import { Device, withoutLeak } from "../../../runtime/device/Device.ts"
 import { cachedAttention } from "../../../runtime/tensor/cachedAttention.ts"
-import { causalAttention, type Heads } from "../../../runtime/tensor/causalAttention.ts"
+import { CausalAttention, causalAttention, type Heads } from "../../../runtime/tensor/causalAttention.ts"
 import { gatherRows, scatterRows } from "../../../runtime/tensor/gatherRows.ts"
 import { logProbs } from "../../../runtime/tensor/logProbs.ts"
-import { rmsNorm } from "../../../runtime/tensor/rmsNorm.ts"
+import { RmsNorm, rmsNorm } from "../../../runtime/tensor/rmsNorm.ts"
 import { swiGlu } from "../../../runtime/tensor/swiGlu.ts"
 import { normals, relativeError, values } from "./closeness.ts"
 
@@ -191,6 +191,35 @@ for (const kind of ["wasm", "cpu"] as const)
             assert.closeTo(got[1]!, -Math.log(3), 1e-6)
           })
         )
+      )
+    )
+
+    it.effect("composed: no query sees a later key, however low its scores are", () =>
+      withoutLeak(
+        Effect.sync(() => {
+          const heads: Heads = { heads: 2, keyValueHeads: 1, headDim: 2, ropeTheta: 1e4 }
+          const lengths = Int32Array.of(2)
+          const got = tf.tidy(() => {
+            const q = tf.tensor2d([1e6, 0, 1e6, 0, 1e6, 0, 1e6, 0], [2, 4])
+            const [k, v] = [tf.tensor2d([-1e6, 0, 1e6, 0], [2, 2]), tf.tensor2d([1, 2, 3, 4], [2, 2])]
+            return values(CausalAttention.composed({ q, k, v }, { lengths, ...heads }))
+          })
+          assert.deepStrictEqual([...got.subarray(0, 4)], [1, 2, 1, 2])
+        })
+      )
+    )
+
+    it.effect("composed: a row whose squares leave float32 does not look finite, and its gradient neither", () =>
+      withoutLeak(
+        Effect.sync(() => {
+          const [got, gradient] = tf.tidy(() => {
+            const [x, weight] = [tf.tensor2d([1e20, 1, 1, 2], [2, 2]), tf.ones([2])]
+            const sum = (x: tf.Tensor) => tf.sum(RmsNorm.composed({ x, weight }, { epsilon: 1e-5 }))
+            return [values(RmsNorm.composed({ x, weight }, { epsilon: 1e-5 })), values(tf.grad(sum)(x))]
+          })
+          for (const of of [got!, gradient!])
+            assert.deepStrictEqual(Array.from(of, Number.isFinite), [false, false, true, true])
+        })
       )
     )
 

@@ -9,7 +9,7 @@ import { logits } from "../../../runtime/models/forward.ts"
 import * as Policy from "../../../runtime/models/Policy.ts"
 import { clusteredEstimate, distinct, estimate, winRate } from "../../../stages/evaluate/estimates.ts"
 import { evaluate } from "../../../stages/evaluate/evaluate.ts"
-import { preferenceAccuracy } from "../../../stages/evaluate/preferenceAccuracy.ts"
+import { PreferenceDiverged, preferenceAccuracy } from "../../../stages/evaluate/preferenceAccuracy.ts"
 import { simpo } from "../../../stages/optimize/objectives/simpo.ts"
 import { length } from "../../../stages/score/length.ts"
 import * as Tiny from "../tinyPolicy.ts"
@@ -186,6 +186,22 @@ layer(Device.layer("wasm"))("evaluate", (it) => {
       const backwards = (yield* measure(swapped)).estimates
       assert.closeTo(forwards["rewards/accuracies"]!.mean + backwards["rewards/accuracies"]!.mean, 1, 1e-9)
       assert.closeTo(forwards["rewards/margins"]!.mean, -backwards["rewards/margins"]!.mean, 1e-5)
+    })
+  )
+
+  it.effect("preference accuracy of a policy whose logits overflow fails by name, it does not count as wrong", () =>
+    Effect.gen(function* () {
+      const head = policy.weights.get("lm_head.weight")!
+      const large = { ...head, data: head.data.map((x) => Math.sign(x) * 3e38) }
+      const error: unknown = yield* Effect.flip(
+        Tiny.call<Evaluation>(preferenceAccuracy, {
+          params: { objective: simpo() },
+          input: Tiny.pairs,
+          inputs: { policy: { ...policy, weights: new Map(policy.weights).set("lm_head.weight", large) } }
+        })
+      )
+      assert.instanceOf(error, PreferenceDiverged)
+      assert.match(error.message, /for pair 0$/)
     })
   )
 })

@@ -85,4 +85,21 @@ layer(Device.layer("wasm"))("the training loop", (it) => {
       assert.isBelow(largestChange(yield* run({ maxGradientNorm: 1e-9 })), 2e-3)
     })
   )
+
+  it.effect("parameters that the last update throws out of the finite numbers are no result", () =>
+    Effect.gen(function* () {
+      for (const learningRate of [1e25, 1e39]) {
+        const error = yield* Effect.flip(run({ learningRate }))
+        assert.match(error.message, /diverged at step 1: loss [0-9.]+, .*, parameter norm (Infinity|NaN)$/)
+      }
+    })
+  )
+
+  it.effect("weights far too large show in the loss, not as the uniform distribution with a gradient of zero", () =>
+    Effect.gen(function* () {
+      const { log } = yield* run({ learningRate: 1e4, finalLearningRate: 1, steps: 3 })
+      assert.isAbove(log.at(-1)!["loss"]!, 1e3)
+      assert.isAbove(log.at(-1)!["grad_norm"]!, 0)
+    })
+  )
 })

@@ -1,6 +1,7 @@
 // Root mean square normalization of rows.
 import { madd, sum } from "./lanes"
 import { loadFirst, storeFirst } from "./math"
+import { sumOfSquares } from "./optimizer"
 
 /** out = x * r * weight with r = 1 / sqrt(mean(x^2) + epsilon) of the row, which goes to `scales`. */
 export function rmsNorm(
@@ -34,7 +35,9 @@ export function rmsNorm(
       const b = loadFirst(x + whole, rest)
       odd = madd(b, b, odd)
     }
-    const squares = <f64>sum(f32x4.add(even, odd))
+    let squares = <f64>sum(f32x4.add(even, odd))
+    // Squares beyond float32: a scale of 0 would give a model that has diverged a finite result.
+    if (squares == Infinity) squares = sumOfSquares(x, width)
     const scale = <f32>(1.0 / sqrt<f64>(squares / <f64>width + epsilon))
     store<f32>(scales, scale)
     const r = f32x4.splat(scale)

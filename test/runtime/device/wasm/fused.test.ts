@@ -409,6 +409,33 @@ for (const build of Object.keys(builds) as ReadonlyArray<keyof typeof builds>)
       assert.closeTo(values(logProbs!)[1]!, -Math.log(5), 1e-7)
     })
 
+    it("rmsNorm of numbers whose squares leave float32", () => {
+      const x = normals("wide", 2 * 21, 1).map((x, i) => (i < 21 ? x * 1e25 : x))
+      const weight = normals("weight", 21)
+      const out = (rows: number) =>
+        values(tf.tidy(() => rmsNorm(tf.tensor2d(x.slice(0, 21 * rows), [rows, 21]), tf.tensor1d(weight), 1e-5)))
+      const exact = Exact.rmsNorm(x, weight, new Float32Array(42), 2, 21, 1e-5)
+      near(out(2), exact.value, 3e-7, "value")
+      assert.deepStrictEqual(bits(out(1)), bits(out(2).subarray(0, 21)))
+      const lost = values(tf.tidy(() => rmsNorm(tf.tensor2d([[Infinity, 1]]), tf.ones([2]), 1e-5)))
+      assert.isNaN(lost[0])
+    })
+
+    it("draw at temperatures whose inverse is no float32 number", () => {
+      const logits = Float32Array.from([1, 3, 2, 3, -Infinity])
+      const draws = (temperature: number) =>
+        [0, 0.4, 0.6, 0.99].map(
+          (u) =>
+            call(
+              "Draw",
+              { logits: tf.tensor2d(logits, [1, 5]) },
+              { temperature, uniforms: Float64Array.of(u) }
+            )[0]!.dataSync()[0]
+        )
+      for (const cold of [1e-38, 1e-39, 1e-300, Number.MIN_VALUE]) assert.deepStrictEqual(draws(cold), [1, 1, 3, 3])
+      for (const hot of [1e39, 1e300, Number.MAX_VALUE]) assert.deepStrictEqual(draws(hot), [0, 1, 2, 3])
+    })
+
     it("draw gives no probability to what has none, at either end of the interval", () => {
       const logits = tf.tensor2d([-Infinity, 0, -Infinity, 0, -200, -Infinity], [1, 6])
       const token = (u: number) =>

@@ -82,20 +82,25 @@ export class Device extends Context.Service<
       Effect.gen(function* () {
         const kind = yield* resolve(choice)
         yield* Effect.acquireRelease(hold(kind), () => letGo)
-        let opened = yield* openShared(kind)
+        let shared = openShared(kind)
+        let opened = yield* ready(kind, shared)
+        const { details, numerics } = opened
         return Device.of({
           kind,
-          numerics: opened.numerics,
+          numerics,
           module: homes[kind].module,
-          details: opened.details,
+          details,
           tensors: () => opened.tensors(),
           lost: Effect.suspend(() => lossOf(opened)),
           renew: Effect.gen(function* () {
-            const before = opened.numerics
-            held.opened = undefined
-            opened = yield* openShared(kind)
-            if (JSON.stringify(opened.numerics) !== JSON.stringify(before))
+            if (held.opened === shared) held.opened = undefined // else another holder has renewed it
+            const again = openShared(kind)
+            const back = yield* ready(kind, again)
+            // The lost one stays in place, so that nothing is computed on the other one under these numerics.
+            if (JSON.stringify(back.numerics) !== JSON.stringify(numerics))
               return yield* unavailable(kind, "another device came back after the loss of the first")
+            shared = again
+            opened = back
           })
         })
       })
@@ -179,11 +184,12 @@ const tensorflow = async (kind: "node" | "node-gpu") => {
   return () => open(kind)
 }
 
-/** The device that this process holds, and how often. */
-const held: { kind: Kind | undefined; count: number; opened: Promise<Opened> | undefined } = {
+/** The device that this process holds, and how often; and when the one before it is closed. */
+const held: { kind: Kind | undefined; count: number; opened: Promise<Opened> | undefined; closed: Promise<void> } = {
   kind: undefined,
   count: 0,
-  opened: undefined
+  opened: undefined,
+  closed: Promise.resolve()
 }
 
 const hold = (kind: Kind): Effect.Effect<void, DeviceUnavailable> =>
@@ -201,21 +207,30 @@ const letGo = Effect.suspend(() => {
   const { opened } = held
   if (held.count > 0 || opened === undefined) return Effect.void
   held.opened = undefined
-  return Effect.promise(() =>
-    opened.then(
-      ({ close }) => close?.(),
-      () => undefined // it never opened: whoever asked was told
-    )
+  const closed = opened.then(
+    ({ close }) => close?.(),
+    () => undefined // it never opened: whoever asked was told
   )
+  held.closed = closed
+  return Effect.promise(() => closed)
 })
 
-/** The open device, shared by its holders. */
-const openShared = (kind: Kind): Effect.Effect<Opened, DeviceUnavailable> =>
+/** The device, shared by its holders: opened once the one before it is closed, and tried again after a failure. */
+const openShared = (kind: Kind): Promise<Opened> => {
+  if (held.opened !== undefined) return held.opened
+  const open = async () => (await homes[kind].load())()
+  const opened = held.closed.then(open, open)
+  const forget = () => {
+    if (held.opened === opened) held.opened = undefined
+  }
+  opened.catch(forget) // whoever asked is told
+  held.opened = opened
+  return opened
+}
+
+const ready = (kind: Kind, opened: Promise<Opened>): Effect.Effect<Opened, DeviceUnavailable> =>
   Effect.tryPromise({
-    try: () => {
-      held.opened ??= homes[kind].load().then((open) => open())
-      return held.opened
-    },
+    try: () => opened,
     catch: (cause) => unavailable(kind, cause instanceof Error ? cause.message : String(cause))
   })
 

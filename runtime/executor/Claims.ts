@@ -35,6 +35,11 @@ export interface Options extends Executor.Options {
   readonly seeds?: number
 }
 
+/** The graph of a check, and the settings that it is over. */
+export interface Sweep<E, R> extends Pipeline.Built<E, R> {
+  readonly settings: ReadonlyArray<Pipeline.Setting>
+}
+
 /**
  * The settings of a check as one graph: nodes that a swept parameter does not touch are there once. The name tells its
  * runs from those of the pipeline itself, whose nodes have other ids.
@@ -47,19 +52,25 @@ export const build = Effect.fn("Claims.build")(function* <X extends Pipeline.Pip
   const grid = yield* Pipeline.encodeGrid(pipeline, gridOf(check, options))
   const params = Struct.omit(options.params ?? {}, Object.keys(grid))
   const built = yield* Pipeline.build(pipeline, params, grid)
-  return { ...built, pipeline: `${pipeline.name}/${check.name}` } as typeof built
+  // As `build` decodes them: a value may get defaults then, which its name tells.
+  const settings = Pipeline.settings(yield* Pipeline.decodeGrid(pipeline, grid))
+  const sweep: Sweep<Pipeline.Error<X>, Pipeline.Services<X>> = {
+    ...built,
+    pipeline: `${pipeline.name}/${check.name}`,
+    settings
+  }
+  return sweep
 })
 
 /** Runs and measures one check; `built` is its graph. Fails where the run does. */
 export const verdict = Effect.fn("Claims.verdict")(function* <E, R>(
   check: Check.Check,
-  built: Pipeline.Built<E, R>,
+  built: Sweep<E, R>,
   options: Options
 ) {
   const { params: _, seeds: __, ...run } = options
   const result = yield* Executor.run(built, run)
-  const grid = gridOf(check, options)
-  const runs = yield* Effect.forEach(Pipeline.settings(grid), (setting) =>
+  const runs = yield* Effect.forEach(built.settings, (setting) =>
     Effect.map(outputsOf(built, result, setting.name), (outputs) => ({
       params: { ...built.params, ...setting.params },
       outputs
@@ -70,7 +81,7 @@ export const verdict = Effect.fn("Claims.verdict")(function* <E, R>(
     Effect.mapError((cause) => new CheckFailed({ check: check.name, cause }))
   )
   const { expected, kind, name } = check
-  const seeds = grid["seed"]?.length ?? 1
+  const seeds = gridOf(check, options)["seed"]?.length ?? 1
   return { name, kind, expected, measured, holds: check.holds(measured), seeds, run: result.run } satisfies Verdict
 })
 

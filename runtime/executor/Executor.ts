@@ -127,6 +127,8 @@ interface Session {
   readonly journal: Journal.Journal
   readonly limits: Readonly<Record<Stage.Resource, Semaphore.Semaphore>>
   readonly failures: Map<string, NodeFailed>
+  /** Locks by key: nodes that come to have the same one are obtained one after the other, the second from the store. */
+  readonly keys: Map<string, Semaphore.Semaphore>
 }
 
 const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options: Options) {
@@ -152,7 +154,7 @@ const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options:
     device: yield* Semaphore.make((yield* Dispatcher).devices),
     network: yield* Semaphore.make(asked.network ?? 8)
   }
-  const session: Session = { built, options, listen, journal, limits, failures: new Map() }
+  const session: Session = { built, options, listen, journal, limits, failures: new Map(), keys: new Map() }
   return session
 })
 
@@ -222,9 +224,22 @@ const obtain = Effect.fnUntraced(function* (
   progress: Attempts,
   begun: number
 ) {
+  const keyed = yield* keyOf(node, inputs)
+  progress.keyed = keyed
+  const { keys } = session
+  if (!keys.has(keyed.key)) keys.set(keyed.key, Semaphore.makeUnsafe(1))
+  return yield* keys.get(keyed.key)!.withPermit(serveOrCompute(session, { id, node }, keyed, inputs, progress, begun))
+})
+
+const serveOrCompute = Effect.fnUntraced(function* (
+  session: Session,
+  { id, node }: Pick<Graph.GraphNode, "id" | "node">,
+  { key, parts }: Key.Keyed,
+  inputs: Readonly<Record<string, ArtifactRef>>,
+  progress: Attempts,
+  begun: number
+) {
   const store = yield* Store
-  const { key, parts } = yield* keyOf(node, inputs)
-  progress.keyed = { key, parts }
   const known = yield* store.lookup(key)
   const state = Option.isNone(known) ? "unknown" : yield* store.inspect(known.value.output)
   if (Option.isSome(known) && state === "intact") {

@@ -3,7 +3,7 @@ import { Cause, Effect, Exit, Schema } from "effect"
 import type * as Json from "../../dsl/Json.ts"
 import { isRetryable, tagOf } from "./errors.ts"
 
-/** An error, or whatever else was failed with, if that is JSON. */
+/** An error, or whatever else was failed with: those members of it that are JSON, or its text. */
 const Failed = Schema.Union([
   Schema.Struct({
     tag: Schema.String,
@@ -64,7 +64,7 @@ const encodeDefect = Schema.encodeSync(Defect)
 const decodeDefect = Schema.decodeSync(Defect)
 
 const encode = (error: unknown): Failed => {
-  if (!(error instanceof Error)) return { value: isJson(error) ? error : String(error) }
+  if (!(error instanceof Error)) return { value: isJson(error) ? error : textOrMembers(error) }
   const { cause, message, name, stack } = error
   return {
     tag: tagOf(error),
@@ -78,13 +78,21 @@ const encode = (error: unknown): Failed => {
 }
 
 const fieldsOf = (error: Error): Json.JsonObject => {
-  const members = Object.entries(error).filter((member): member is [string, Json.Json] => isJson(member[1]))
   const bySchema = Schema.isSchema(error.constructor)
     ? Effect.runSyncExit(Schema.encodeUnknownEffect(Schema.toCodecJson(error.constructor as Schema.Codec<any>))(error))
     : undefined
   const encoded = bySchema !== undefined && Exit.isSuccess(bySchema) ? bySchema.value : undefined
-  return isObject(encoded) ? encoded : Object.fromEntries(members)
+  return isObject(encoded) && isJson(encoded) ? encoded : membersOf(error)
 }
+
+/** A plain object can be an error too, with a tag and a word on whether to retry; else the text has to do. */
+const textOrMembers = (error: unknown): Json.Json => {
+  const members = typeof error === "object" && error !== null ? membersOf(error) : {}
+  return Object.keys(members).length > 0 ? members : String(error)
+}
+
+const membersOf = (error: object): Json.JsonObject =>
+  Object.fromEntries(Object.entries(error).filter((member): member is [string, Json.Json] => isJson(member[1])))
 
 const isObject = (json: unknown): json is Json.JsonObject =>
   typeof json === "object" && json !== null && !Array.isArray(json)

@@ -1,5 +1,6 @@
 /** The other side of the task seam: what a worker, which shares only the store, does with a task. */
 import { Cache, Context, Duration, Effect, Exit, Layer, Schema, type Scope } from "effect"
+import * as Json from "../../dsl/Json.ts"
 import type { Device } from "../device/Device.ts"
 import { CodeHash } from "../store/CodeHash.ts"
 import type { Store } from "../store/Store.ts"
@@ -95,5 +96,5 @@ const keeping = <K, A, E, R>(make: (of: K) => Effect.Effect<A, E, R>) =>
       capacity: GRAPHS,
       timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.zero)
     }),
-    (cache) => (of: K) => Cache.get(cache, JSON.stringify(of))
+    (cache) => (of: K) => Cache.get(cache, Json.canonicalUnsafe(of))
   )

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs"
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -117,5 +117,17 @@ describe("the store's folder", () => {
     assert.strictEqual(stateOf(foreign), "unusable")
     assert.strictEqual(stateOf(join(foreign, "letter.txt")), "unusable")
     assert.isAbove(Surroundings.storeFolder(empty).freeBytes, 0)
+  })
+
+  it("is told where it may not be looked into", () => {
+    const closed = mkdtempSync(join(tmpdir(), "prefline-closed-"))
+    chmodSync(closed, 0)
+    const user = process.geteuid!()
+    if (user === 0) process.seteuid!(65534) // nothing is closed to root
+    try {
+      assert.strictEqual(stateOf(closed), "unusable")
+    } finally {
+      if (user === 0) process.seteuid!(0)
+    }
   })
 })

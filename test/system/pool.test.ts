@@ -29,8 +29,8 @@ const source = (name: keyof typeof Troubled) => ({ module: TROUBLED, export: nam
 
 const sweep = `${System.EXPERIMENT}#sweep`
 
-const { busyLine, failing, greetings, mortals, talking, waiting } = Troubled
-const pipelines = { busyLine, failing, greetings, mortals, talking, waiting }
+const { busyLine, failing, greetings, mortals, plugs, scales, talking, twins, unspeakables, waiting } = Troubled
+const pipelines = { busyLine, failing, greetings, mortals, plugs, scales, talking, twins, unspeakables, waiting }
 
 /** A store of one test, whose folder is gone afterwards. */
 const stored = Effect.map(System.folder, (root) => ({
@@ -38,11 +38,12 @@ const stored = Effect.map(System.folder, (root) => ({
   services: Layer.mergeAll(Store.layer(root), CodeHash.layer)
 }))
 
-/** Runs a pipeline of `troubled.ts` with two worker threads. Returns the result, whatever it is, and all events. */
+/** Runs a pipeline of `troubled.ts` with two worker threads unless told. Returns the result, whatever it is, and all events. */
 const run = Effect.fnUntraced(function* (
   name: keyof typeof pipelines,
   params: object = {},
-  store?: Effect.Success<typeof stored>
+  store?: Effect.Success<typeof stored>,
+  workers = 2
 ) {
   const { root, services } = store ?? (yield* stored)
   const events: Array<Executor.Event> = []
@@ -51,7 +52,7 @@ const run = Effect.fnUntraced(function* (
     Executor.run(built as Pipeline.Built<never, never>, { source: source(name), listen })
   ).pipe(
     Effect.catchTag("RunFailed", (failed) => Effect.succeed(failed.result as Executor.RunResult)),
-    Effect.provide(Pool.layer(2)),
+    Effect.provide(Pool.layer(workers)),
     Effect.provide(Troubled.layer),
     Effect.provide(services, { local: true })
   )
@@ -152,6 +153,70 @@ describe("worker threads", () => {
       assert.strictEqual((broken.cause as Error).message, "miscounted")
       assert.include(failures.get("endless")!.message, "took longer than its limit of 50 millis")
       assert.include(failures.get("quitter")!.message, "interrupted")
+    })
+  )
+
+  live("fail with the stage's own error, where what it holds cannot be sent", () =>
+    Effect.gen(function* () {
+      const ended = yield* run("unspeakables")
+      const { attempts, cause, message } = ended.failures.get("unspeakable")!
+      assert.strictEqual(attempts, 1)
+      assert.strictEqual((cause as RemoteFailure)._tag, "Unspeakable")
+      assert.include(message, "it holds a function")
+    })
+  )
+
+  live("compute a key once, where two nodes come to have the same", () =>
+    Effect.gen(function* () {
+      const file = yield* counter
+      const { events } = yield* run("twins", { file })
+      assert.strictEqual(Fs.statSync(file).size, 1)
+      const statuses = events.flatMap((event) =>
+        event._tag === "NodeEnded" && event.result.stage === "slow" ? [event.result.status] : []
+      )
+      assert.sameMembers(statuses, ["computed", "cached"])
+    })
+  )
+
+  live("are replaced when their device could not be had again", () =>
+    Effect.gen(function* () {
+      const ended = yield* run("plugs", {}, undefined, 1)
+      const [failure] = ended.failures.values()
+      const other = ended.result.nodes.find(({ stage, status }) => stage === "unplugged" && status === "computed")
+      assert.isDefined(other)
+      assert.match(yield* ended.text(other!.id), /^thread [1-9]/)
+      assert.notInclude(failure!.message, yield* ended.text(other!.id))
+    })
+  )
+
+  live("are told numbers as they are, negative zero included", () =>
+    Effect.gen(function* () {
+      const ended = yield* run("scales", { by: -0 })
+      assert.deepStrictEqual(ended.statuses, { scaled: "computed", "scaled-2": "computed" })
+      assert.strictEqual(yield* ended.text("scaled"), "-0")
+      assert.strictEqual(yield* ended.text("scaled-2"), "0")
+    })
+  )
+
+  live("have stopped with a task before they are given the next, whatever its listener does", () =>
+    Effect.gen(function* () {
+      const { services } = yield* stored
+      const file = yield* counter
+      const listen = (event: Executor.Event) =>
+        event._tag === "NodeProgress" && event.report.done === 1 ? Effect.die(new Error("deaf")) : Effect.void
+      const error = yield* Pipeline.build(Troubled.inTurn, { file }).pipe(
+        Effect.flatMap((built) => Executor.run(built, { source: source("inTurn"), listen })),
+        Effect.provide(Pool.layer(1)),
+        Effect.provide(services, { local: true }),
+        Effect.flip
+      )
+      assert.strictEqual(error._tag, "RunFailed")
+      if (error._tag !== "RunFailed") return
+      const result = error.result as Executor.RunResult
+      assert.include(error.message, "deaf")
+      const { output } = result.nodes.find(({ status, stage }) => stage === "slow" && status === "computed")!
+      const text = yield* Store.use((store) => store.read(Troubled.Text, output!)).pipe(Effect.provide(services))
+      assert.strictEqual(text, "the same 2")
     })
   )
 
@@ -401,6 +466,25 @@ it.live("the command line takes --workers, and what stages print in them is no p
       const claimed = yield* cli("claims", greetings, "--json")
       assert.strictEqual(Shapes.only(Shapes.Claims, claimed.stdout).status, "passed")
       if (availableParallelism() > 1) assert.include(claimed.stderr, "2 worker threads")
+    })
+  )
+)
+
+it.live("workers keep compiled code in the folder that their process keeps it in", () =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const [store, temporary] = [yield* System.folder, yield* System.folder]
+      const args = ["run", `${fileURLToPath(TROUBLED)}#greetings`, "--workers", "2"]
+      const { code, stderr } = yield* Effect.promise(() => prefline(args, { store, env: { TMPDIR: temporary } }))
+      assert.strictEqual(code, 0, stderr)
+      const [version, ...others] = Fs.readdirSync(`${temporary}/node-compile-cache`)
+      assert.deepStrictEqual(others, [])
+      const inside = Fs.readdirSync(`${temporary}/node-compile-cache/${version}`, { withFileTypes: true })
+      assert.isAbove(inside.length, 0)
+      assert.deepStrictEqual(
+        inside.filter((entry) => entry.isDirectory()),
+        []
+      )
     })
   )
 )

@@ -94,8 +94,18 @@ export const storeFolder = (folder: string): StoreFolder => {
 /** As `Store` judges: it takes its own folders, empty ones, and such that are not there yet. */
 const stateOf = (path: string, nearest: string): StoreFolder["state"] => {
   if (!statSync(nearest).isDirectory()) return "unusable"
-  if (nearest !== path || readdirSync(path).length === 0) return "will be made"
-  return existsSync(join(path, "format.json")) ? "a store" : "unusable"
+  if (nearest !== path) return "will be made"
+  const names = namesIn(path)
+  if (names?.length === 0) return "will be made"
+  return names?.includes("format.json") ? "a store" : "unusable"
+}
+
+const namesIn = (folder: string): ReadonlyArray<string> | undefined => {
+  try {
+    return readdirSync(folder)
+  } catch {
+    return undefined // the answer, not a failure: it may not be looked into
+  }
 }
 
 const isWritable = (folder: string): boolean => {

@@ -1,6 +1,6 @@
 /** What libtensorflow reads from the environment when it is loaded, and what of it decides bits. */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { arch, availableParallelism, cpus } from "node:os"
+import { arch, availableParallelism, cpus, hostname } from "node:os"
 import { isMainThread } from "node:worker_threads"
 import type { Kind } from "./locate.ts"
 
@@ -59,4 +59,16 @@ export const nvidia = (
   const gpus = existsSync(`${root}/gpus`) ? readdirSync(`${root}/gpus`).sort() : []
   const models = gpus.map((gpu) => /^Model:\s*(.+)$/m.exec(read(`${root}/gpus/${gpu}/information`))?.[1]?.trim() ?? gpu)
   return { models, driver: /Kernel Module.*?\s(\d+(?:\.\d+)+)\s/.exec(read(`${root}/version`))?.[1] ?? "" }
+}
+
+/**
+ * The GPU that TensorFlow computes on, as far as it can be told apart: where there are several models, what the user made
+ * visible of them says which one it is, and where the driver shows none (Windows' Linux, some containers), the machine.
+ */
+export const gpuName = (models: ReadonlyArray<string>, env: NodeJS.ProcessEnv = process.env): string => {
+  if (models.length === 0) return `unnamed on ${hostname()}`
+  const chosen = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"].flatMap((name) =>
+    env[name] ? [`${name}=${env[name]}`] : []
+  )
+  return [models.join(", "), ...(new Set(models).size > 1 ? chosen : [])].join(" ")
 }

@@ -5,7 +5,7 @@ import { pathToFileURL } from "node:url"
 import * as tf from "@tensorflow/tfjs"
 import { liveTensors, makeCurrent } from "../current.ts"
 import type { Opened } from "../Opened.ts"
-import { nvidia, processor, setVariables, variablesFor } from "./environment.ts"
+import { gpuName, nvidia, processor, setVariables, variablesFor } from "./environment.ts"
 import { type Kind, locate } from "./locate.ts"
 
 /** The package's backend, as far as it is used here. */
@@ -51,7 +51,7 @@ const cpu = (variables: Readonly<Record<string, string>>) => {
 
 const gpu = () => {
   const { driver, models } = nvidia()
-  return { kernels: `deterministic ${models.join(", ")}`, details: { gpu: models.join(", "), driver } }
+  return { kernels: `deterministic ${gpuName(models)}`, details: { gpu: gpuName(models), driver } }
 }
 
 const NO_GPU =

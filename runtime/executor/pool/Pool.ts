@@ -4,7 +4,9 @@
  * task that finds none idle, so that a run that is served from the store starts none.
  */
 import { getCompileCacheDir } from "node:module"
+import { dirname } from "node:path"
 import { Cause, Effect, Exit, Layer, Schema, Semaphore } from "effect"
+import * as Json from "../../../dsl/Json.ts"
 import { Device } from "../../device/Device.ts"
 import { Store } from "../../store/Store.ts"
 import { tagOf } from "../errors.ts"
@@ -12,7 +14,9 @@ import { numericsInForce } from "../keyOf.ts"
 import { Dispatcher, Task } from "../Task.ts"
 import * as Thread from "./Thread.ts"
 
-const toText = Schema.encodeSync(Schema.fromJsonString(Task))
+const encode = Schema.encodeSync(Task)
+/** By the text that keeps every number as it is. */
+const toText = (task: Task): string => Json.canonicalUnsafe(encode(task))
 
 /**
  * Dispatches to `size` threads at most, which end with the scope. Their devices are of the kind that this thread holds,
@@ -27,8 +31,16 @@ export const layer = (size: number, limits = Thread.LIMITS): Layer.Layer<never, 
     }))
   )
 
+/** Failures after which a thread is of no more use: of older code, or without its device. */
+const UNFIT: ReadonlySet<string> = new Set(["TaskStale", "DeviceLost", "DeviceUnavailable"])
+
 const make = Effect.fnUntraced(function* (size: number, limits: Thread.Limits) {
-  const setting = { root: (yield* Store).root, device: (yield* Device).kind, compiled: getCompileCacheDir() }
+  const compiled = getCompileCacheDir()
+  const setting = {
+    root: (yield* Store).root,
+    device: (yield* Device).kind,
+    compiled: compiled === undefined ? undefined : dirname(compiled) // Node tells the folder of its own version in it
+  }
   const numerics = yield* numericsInForce
   const permits = yield* Semaphore.make(size)
   const threads = new Set<Thread.Thread>()
@@ -50,11 +62,12 @@ const make = Effect.fnUntraced(function* (size: number, limits: Thread.Limits) {
   const run = (task: Task): Effect.Effect<any, unknown> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
+        const text = toText(task)
         const thread = yield* next
         const wasUsed = thread.isUsed()
-        const exit = yield* Effect.exit(restore(thread.run(task.node, toText(task))))
+        const exit = yield* Effect.exit(restore(thread.run(task.node, text)))
         const tag = Exit.isFailure(exit) ? tagOf(Cause.squash(exit.cause)) : undefined
-        if (tag === "TaskStale" || tag === "DeviceLost") yield* dismiss(thread)
+        if (tag !== undefined && UNFIT.has(tag)) yield* dismiss(thread)
         else idle.push(thread)
         // Modules are imported once in a thread: it may be older than the code that the task is about.
         if (tag === "TaskStale" && wasUsed) return yield* restore(run(task))

@@ -10,8 +10,8 @@ import type { FromWorker, Setting, ToWorker } from "./protocol.ts"
 
 export interface Thread {
   /**
-   * Runs a task, given as JSON, and passes its reports on. An interruption ends when the task has stopped; one that does
-   * not stop in time takes the thread with it.
+   * Runs a task, given as JSON, and passes its reports on. An interruption, or a listener that breaks down, ends when the
+   * task has stopped; one that does not stop in time takes the thread with it.
    */
   readonly run: (node: string, task: string) => Effect.Effect<ArtifactRef, unknown>
   /** Whether it was given a task before: one that was not has the code of this moment. */
@@ -120,7 +120,7 @@ export const open = Effect.fnUntraced(function* (
           current = mine
           post({ _tag: "Run", task })
           return restore(Effect.andThen(mine.pass, mine.ended)).pipe(
-            Effect.onInterrupt(() => {
+            Effect.onExit(() => {
               if (mine.hasEnded()) return Effect.void
               post({ _tag: "Interrupt" })
               return goneWithin(limits.stop, Effect.exit(mine.ended))

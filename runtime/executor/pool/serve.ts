@@ -22,6 +22,16 @@ const { device, root } = workerData as Setting
 const port = parentPort!
 const say = (message: FromWorker) => port.postMessage(message)
 
+/** Whatever the failure holds: unanswered, the main thread would wait for ever. */
+const sayFailed = (cause: Cause.Cause<unknown>) => {
+  try {
+    say({ _tag: "Failed", failure: RemoteFailure.fromCause(cause) })
+  } catch (problem) {
+    const untold = new Error(`the stage failed, and how cannot be told: ${describe(problem)}`)
+    say({ _tag: "Failed", failure: RemoteFailure.fromCause(Cause.die(untold)) })
+  }
+}
+
 /** Passes on a task's first report, its last one, and those between them that are due. */
 const throttled = () => {
   let told = Number.NEGATIVE_INFINITY
@@ -39,13 +49,10 @@ const serve = Effect.gen(function* () {
   let running: Fiber.Fiber<unknown, unknown> | undefined
   const begin = (task: string) => {
     running = fork(Effect.provideService(execute(task), Progress, throttled()))
-    running.addObserver((exit) =>
-      say(
-        Exit.isSuccess(exit)
-          ? { _tag: "Done", output: exit.value as never }
-          : { _tag: "Failed", failure: RemoteFailure.fromCause(exit.cause) }
-      )
-    )
+    running.addObserver((exit) => {
+      if (Exit.isSuccess(exit)) say({ _tag: "Done", output: exit.value as never })
+      else sayFailed(exit.cause)
+    })
   }
   say({ _tag: "Ready", numerics: yield* numericsInForce })
   yield* Effect.callback<void>((resume) => {

@@ -106,13 +106,15 @@ describe("a failure elsewhere", () => {
     assert.isFalse(isRetryable(error))
   })
 
-  it("keeps what is no error as it is, if it is JSON, and else its text", () => {
+  it("keeps what is no error as it is, if it is JSON, and else its members that are, or its text", () => {
     assert.deepStrictEqual(Cause.squash(travelled(Cause.fail({ _tag: "Odd", retryable: true }))), {
       _tag: "Odd",
       retryable: true
     })
     assert.strictEqual(Cause.squash(travelled(Cause.fail("plain"))), "plain")
     assert.strictEqual(Cause.squash(travelled(Cause.fail(12n))), "12")
+    const busy = { _tag: "Busy", retryable: true, cause: new Error("no JSON") }
+    assert.isTrue(isRetryable(Cause.squash(travelled(Cause.fail(busy)))))
   })
 
   it("leaves members out that are no JSON, and takes interruptions for what they are", () => {

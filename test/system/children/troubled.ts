@@ -1,12 +1,13 @@
 /** Stages that die, fail, wait and print, for tests of what becomes of them in worker threads. */
 import * as Fs from "node:fs"
-import { isMainThread } from "node:worker_threads"
+import { isMainThread, threadId } from "node:worker_threads"
 import { Context, Effect, Layer, Option, Schedule, Schema } from "effect"
 import * as Artifact from "../../../dsl/Artifact.ts"
 import { Count, Index, withDefault } from "../../../dsl/Params.ts"
 import * as Pipeline from "../../../dsl/Pipeline.ts"
 import { report } from "../../../dsl/Progress.ts"
 import * as Stage from "../../../dsl/Stage.ts"
+import { DeviceUnavailable } from "../../../runtime/device/Device.ts"
 
 const module = import.meta.url
 
@@ -143,6 +144,76 @@ const talkative = Stage.make({
     )
 })
 
+/** Fails with what no message between threads can hold. */
+class Unspeakable extends Schema.TaggedError<Unspeakable>()("Unspeakable", { detail: Schema.Any }) {
+  override get message() {
+    return "it holds a function"
+  }
+}
+
+const unspeakable = Stage.make({
+  name: "unspeakable",
+  description: "Fails with a function",
+  module,
+  params: {},
+  output: Text,
+  resource: "device",
+  run: () => Effect.fail(new Unspeakable({ detail: () => "cannot be sent" }))
+})
+
+/** Gives the same text whatever it is told. */
+const indifferent = Stage.make({
+  name: "indifferent",
+  description: "Gives the same text whatever it is told",
+  module,
+  params: { id: Index },
+  output: Text,
+  run: () => Effect.succeed("the same")
+})
+
+/** Takes its time, counted in a file. */
+const slow = Stage.make({
+  name: "slow",
+  description: "Reports, takes a moment and passes its input on",
+  module,
+  params: { file: Schema.String, id: Index.pipe(withDefault(0)) },
+  input: Text,
+  output: Text,
+  resource: "device",
+  run: ({ input, params: { file, id } }) =>
+    Effect.gen(function* () {
+      counted(file)
+      yield* report({ done: id, unit: "names" })
+      yield* Effect.sleep("300 millis")
+      return `${input} ${id}`
+    })
+})
+
+const scaled = Stage.make({
+  name: "scaled",
+  description: "Tells the number that it is given",
+  module,
+  params: { by: Schema.Finite },
+  output: Text,
+  resource: "device",
+  run: ({ params: { by } }) => Effect.succeed(Object.is(by, -0) ? "-0" : String(by))
+})
+
+/** Tells its thread, once it has a device: without one it fails, and tells so all the same. */
+const unplugged = Stage.make({
+  name: "unplugged",
+  description: "Tells its thread",
+  module,
+  params: { works: Schema.Boolean },
+  input: Text,
+  output: Text,
+  resource: "device",
+  run: ({ params: { works } }) => {
+    const text = `thread ${threadId}`
+    return works ? Effect.succeed(text) : Effect.fail(new DeviceUnavailable({ requested: "any", reason: text }))
+  }
+})
+
 class Greeting extends Context.Service<Greeting, string>()("prefline/test/system/Greeting") {}
 
 /** What the stages of this module need, and no runtime knows of. */
@@ -191,6 +262,32 @@ export const waiting = Pipeline.make(
   { description: "", params: { stubborn: Schema.Boolean.pipe(withDefault(false)) } },
   ({ stubborn }) => ({ patient: patient({ stubborn }) })
 )
+
+export const unspeakables = Pipeline.make("unspeakables", { description: "", params: {} }, () => ({
+  unspeakable: unspeakable()
+}))
+
+/** Two nodes that come to have the same key, once their inputs are there. */
+export const twins = Pipeline.make("twins", { description: "", params: { file: Schema.String } }, ({ file }) => ({
+  one: indifferent({ id: 1 }).pipe(slow({ file })),
+  other: indifferent({ id: 2 }).pipe(slow({ file }))
+}))
+
+/** Two nodes, one after the other in a pool of one. */
+export const inTurn = Pipeline.make("inTurn", { description: "", params: { file: Schema.String } }, ({ file }) => {
+  const input = indifferent({ id: 1 })
+  return { one: input.pipe(slow({ file, id: 1 })), two: input.pipe(slow({ file, id: 2 })) }
+})
+
+export const plugs = Pipeline.make("plugs", { description: "", params: {} }, () => {
+  const input = indifferent({ id: 1 })
+  return { without: input.pipe(unplugged({ works: false })), with: input.pipe(unplugged({ works: true })) }
+})
+
+export const scales = Pipeline.make("scales", { description: "", params: { by: Schema.Finite } }, ({ by }) => ({
+  scaled: scaled({ by }),
+  plain: scaled({ by: 0 })
+}))
 
 export const talking = Pipeline.make("talking", { description: "", params: {} }, () => ({ talkative: talkative() }))
 

@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, realpathSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { hostname, tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import manifest from "../../../../package.json" with { type: "json" }
-import { nvidia, setVariables, variablesFor } from "../../../../runtime/device/tensorflow/environment.ts"
+import { gpuName, nvidia, setVariables, variablesFor } from "../../../../runtime/device/tensorflow/environment.ts"
 import { BINDING, inBuild, locate } from "../../../../runtime/device/tensorflow/locate.ts"
 import { npmPackages, wheels } from "../../../../runtime/device/tensorflow/pins.ts"
 
@@ -85,6 +85,15 @@ describe("nvidia", () => {
     put(join(root, "version"), "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.90.07  Fri May 31 2024\n")
     assert.deepStrictEqual(nvidia(root), { models: ["NVIDIA H100 80GB HBM3"], driver: "550.90.07" })
     assert.deepStrictEqual(nvidia(join(root, "nowhere")), { models: [], driver: "" })
+  })
+
+  it("gives GPUs that may compute differently different names", () => {
+    const [small, large] = ["NVIDIA T4", "NVIDIA A100"]
+    const choice = (index: string) => ({ CUDA_VISIBLE_DEVICES: index })
+    assert.notStrictEqual(gpuName([small, large], choice("0")), gpuName([small, large], choice("1")))
+    assert.strictEqual(gpuName([small, small], choice("0")), gpuName([small, small], choice("1")))
+    assert.strictEqual(gpuName([large], {}), large)
+    assert.include(gpuName([], {}), hostname())
   })
 })
 

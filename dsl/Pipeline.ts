@@ -237,7 +237,7 @@ export interface Setting {
 }
 
 /**
- * All combinations of a grid, the last name varying fastest. Throws `StageMisused` where two of them would have one name
+ * All combinations of a grid, its names in alphabetical order, the last varying fastest. Throws `StageMisused` where two of them would have one name
  * (a value listed twice), and where there are none (a name without values).
  */
 export const settings = (
@@ -245,7 +245,9 @@ export const settings = (
 ): ReadonlyArray<Setting> => {
   const empty = Object.keys(grid).find((name) => (grid[name] ?? []).length === 0)
   if (empty !== undefined) throw new StageMisused({ stage: "sweep", problem: `${empty} has no values` })
+  // By name: a grid is data, and two texts of the same data have to give the same graph.
   const all = Object.entries(grid)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
     .reduce<ReadonlyArray<ReadonlyArray<readonly [string, unknown]>>>(
       (all, [name, values]) =>
         all.flatMap((chosen) => (values ?? []).map((value) => [...chosen, [name, value] as const])),

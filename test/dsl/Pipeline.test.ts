@@ -243,6 +243,17 @@ describe("Pipeline", () => {
       )
       assert.deepStrictEqual([again.params, again.grid, swept.grid], [{ to: 2 }, encoded, undefined])
 
+      // Whichever way its names are written, a grid gives the same nodes.
+      const shuffled = Pipeline.make("shuffled", { description: "", params: { to: Schema.Int } }, ({ to }) => ({
+        shuffled: count({ to }).pipe(shuffle())
+      }))
+      const [one, other] = [
+        yield* Pipeline.build(shuffled, {}, { seed: [4, 5], to: [2, 3] }),
+        yield* Pipeline.build(shuffled, {}, { to: [2, 3], seed: [4, 5] })
+      ].map(({ graph }) => graph.nodes.map(({ id, inputs, node }) => [id, inputs, node.encodedParams, node.random]))
+      assert.strictEqual(one!.length, 6)
+      assert.deepStrictEqual(one, other)
+
       const refused = (grid: Pipeline.EncodedGrid) =>
         Effect.map(Effect.flip(Pipeline.build(chosen, { to: 2 }, grid)), ({ message }) => message)
       assert.include(yield* refused({ bye: [1] }), 'unknown parameter ["bye"] in the grid; known: by, to, seed')

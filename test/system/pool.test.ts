@@ -97,7 +97,8 @@ describe("worker threads", () => {
       Effect.gen(function* () {
         const params = { file: yield* counter, how, times: 2 }
         const ended = yield* run("mortals", params)
-        assert.deepStrictEqual(ended.statuses, { mortal: "computed", "greet.device": "computed" })
+        const failures = [...ended.failures.values()].map(String).join("; ")
+        assert.deepStrictEqual(ended.statuses, { mortal: "computed", "greet.device": "computed" }, failures)
         assert.strictEqual(attempts(ended, "mortal"), 3)
         assert.strictEqual(attempts(ended, "greet.device"), 1)
         const retried = ended.events.filter((event) => event._tag === "NodeRetried")

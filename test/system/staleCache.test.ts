@@ -28,7 +28,7 @@ interface Step {
 
 const links = "stages/optimize/links.ts"
 const attention = "runtime/tensor/causalAttention.ts"
-const wasmKernels = "runtime/tensor/wasmKernels.ts"
+const wasmKernels = "runtime/device/wasm/fused.ts"
 const rng = "dsl/Rng.ts"
 const afinn = "stages/score/afinn.ts"
 const fromScores = NODES.slice(NODES.indexOf("scores"))

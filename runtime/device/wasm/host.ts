@@ -58,8 +58,8 @@ export interface Heap {
   readonly share: (tensor: tf.TensorInfo, shape: ReadonlyArray<number>) => tf.TensorInfo
   /** Runs with `bytes` of working memory at an address that is a multiple of 64. The values are undefined. */
   readonly withScratch: <A>(bytes: number, run: (address: number) => A) => A
-  /** Working memory that stays, at an address that is a multiple of 64; undefined when there is no room. */
-  readonly reserve: (bytes: number) => Block | undefined
+  /** Working memory that stays until it is freed, at an address that is a multiple of 64. The values are undefined. */
+  readonly reserve: (bytes: number) => Block
   /** Runs with a copy of `values` in the memory. */
   readonly withInts: <A>(values: ArrayLike<number>, run: (address: number) => A) => A
   /** Live views, valid until the next allocation. */
@@ -152,12 +152,16 @@ const makeHeap = (backend: WasmBackend, memory: Memory, exports: Exports): Heap 
   const address = ({ dataId }: tf.TensorInfo) => backend.dataIdMap.get(dataId).memoryOffset
   const release = ({ dataId }: tf.TensorInfo) => void backend.disposeData(dataId)
   const size = ({ shape }: tf.TensorInfo) => shape.reduce((product, size) => product * size, 1)
-  const withScratch = <A>(bytes: number, run: (address: number) => A): A => {
+  const reserve = (bytes: number): Block => {
     const start = backend.wasm._malloc(bytes + 63)
+    return { address: Math.ceil(start / 64) * 64, bytes, free: () => backend.wasm._free(start) }
+  }
+  const withScratch = <A>(bytes: number, run: (address: number) => A): A => {
+    const block = reserve(bytes)
     try {
-      return run(Math.ceil(start / 64) * 64)
+      return run(block.address)
     } finally {
-      backend.wasm._free(start)
+      block.free()
     }
   }
   return {

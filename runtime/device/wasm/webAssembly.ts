@@ -1,7 +1,7 @@
 /** The engine's WebAssembly, whose types otherwise come only with a browser's. */
 
 export interface Memory {
-  readonly buffer: ArrayBuffer
+  readonly buffer: ArrayBuffer | SharedArrayBuffer
 }
 
 export interface Module {
@@ -16,7 +16,11 @@ interface Described {
 
 interface Engine {
   readonly validate: (bytes: Uint8Array) => boolean
-  readonly instantiate: (bytes: Uint8Array, imports: object) => Promise<{ readonly instance: Module }>
+  readonly instantiate: (
+    bytes: Uint8Array,
+    imports: object
+  ) => Promise<{ readonly instance: Module; readonly module: object }>
+  readonly Instance: new (module: object, imports: object) => Module
   readonly Module: {
     new (bytes: Uint8Array): object
     readonly imports: (module: object) => ReadonlyArray<Described>

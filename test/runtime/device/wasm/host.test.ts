@@ -109,8 +109,8 @@ describe("loading", () => {
     vi.restoreAllMocks()
     const instantiate = engine.instantiate
     vi.spyOn(engine, "instantiate").mockImplementation(async (bytes, imports) => {
-      const { instance } = await instantiate(bytes, imports)
-      return { instance: { exports: { ...instance.exports, maddOnce: () => 0 } } }
+      const { instance, module } = await instantiate(bytes, imports)
+      return { module, instance: { exports: { ...instance.exports, maddOnce: () => 0 } } }
     })
     assert.strictEqual((await loadKernels(fakeBackend().backend)).build, "simd")
   })

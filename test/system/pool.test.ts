@@ -3,7 +3,7 @@ import * as Fs from "node:fs"
 import { availableParallelism } from "node:os"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Exit, Fiber, Layer, Option, type Scope } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Layer, type Scope } from "effect"
 import * as Pipeline from "../../dsl/Pipeline.ts"
 import { Device } from "../../runtime/device/Device.ts"
 import * as Claims from "../../runtime/executor/Claims.ts"
@@ -425,14 +425,14 @@ it.live(
     Effect.scoped(
       Effect.gen(function* () {
         const root = yield* System.folder
-        const params = { baseSteps: 120 }
-        let interruptedAt = Option.none<number>()
+        const params = { baseSteps: 240 }
+        const saved = new Set<string>()
         const ended = yield* System.running(sweep, root, params, {
           workers: 2,
           onLine: (line, child) => {
-            if (line._tag !== "NodeProgress" || line.report.done < 20 || Option.isSome(interruptedAt)) return
-            interruptedAt = Option.some(line.report.done)
-            child.kill("SIGINT")
+            if (line._tag !== "NodeProgress" || line.report.done < 20 || saved.size === 2) return
+            saved.add(line.node)
+            if (saved.size === 2) child.kill("SIGINT")
           }
         })
         assert.deepStrictEqual(ended.lines.at(-1), { _tag: "Ended", outcome: "interrupted" })

@@ -209,7 +209,7 @@ export const makeTeam = (heap: Heap, { memory, module }: Kernels, threads: numbe
     helped: () => Atomics.load(words, DONE),
     close: async () => {
       teams.delete(heap)
-      void 0
+      await end()
       if (!isStuck) freeScratch()
     }
   }

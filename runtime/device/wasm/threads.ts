@@ -1,6 +1,5 @@
 /** The other threads of the wasm device. They work in its memory, on parts of its larger products. */
-import { availableParallelism } from "node:os"
-import { isMainThread, Worker } from "node:worker_threads"
+import { Worker } from "node:worker_threads"
 import type { Block, Heap, Kernels } from "./host.ts"
 import {
   ARGUMENTS,
@@ -55,12 +54,12 @@ export interface Settings {
 const DEFAULTS: Settings = { patience: 10_000, helper: new URL("./helper.ts", import.meta.url) }
 
 /**
- * How many threads a device may use: `PREFLINE_THREADS`, or two where the process has two cores. In a worker thread it is
- * one, because the threads beside it use the cores already. The number changes no result.
+ * How many threads a device may use: `PREFLINE_THREADS`, or one: a second one pays on idle cores only, and slows a device
+ * down whose cores others want too. The number changes no result.
  */
 export const threadsAskedFor = (): number => {
   const asked = process.env.PREFLINE_THREADS
-  if (asked === undefined || asked === "") return isMainThread ? Math.min(2, availableParallelism()) : 1
+  if (asked === undefined || asked === "") return 1
   const threads = Number(asked)
   if (!Number.isInteger(threads) || threads < 1 || threads > HELPERS + 1)
     throw new Error(`PREFLINE_THREADS is "${asked}"; it may be a whole number from 1 to ${HELPERS + 1}`)

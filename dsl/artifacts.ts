@@ -36,13 +36,23 @@ export type CompletionGroup = typeof CompletionGroup.Type
 export const ScoredGroup = Schema.Struct({ prompt: Prompt, completions: Schema.Array(ScoredCompletion) })
 export type ScoredGroup = typeof ScoredGroup.Type
 
-/** A preference: `margin` is the chosen answer's score minus the rejected one's, at least 0. */
+/** One more answer that a method reads beside a pair's two; `prompt` where it answers another one than they do. */
+export const Other = Schema.Struct({ prompt: Schema.optionalKey(Prompt), completion: Completion })
+export type Other = typeof Other.Type
+
+/**
+ * A preference: `margin` is the chosen answer's score minus the rejected one's, at least 0. `others` are further answers by
+ * the role they play (`gold`, `calibration`, the answers of a group), `numbers` what else is known of the pair (a weight, win
+ * rates, margins of other rewards).
+ */
 export const Pair = Schema.Struct({
   id: Schema.NonEmptyString,
   prompt: Prompt,
   chosen: Completion,
   rejected: Completion,
-  margin: NonNegative
+  margin: NonNegative,
+  others: Schema.optionalKey(Schema.Record(Schema.String, Other)),
+  numbers: Schema.optionalKey(Schema.Record(Schema.String, Schema.Finite))
 })
 export type Pair = typeof Pair.Type
 
@@ -54,7 +64,8 @@ export type Ranking = typeof Ranking.Type
 export const PairLogProbs = Schema.Struct({
   pair: Schema.NonEmptyString,
   chosen: Schema.Array(Schema.Finite),
-  rejected: Schema.Array(Schema.Finite)
+  rejected: Schema.Array(Schema.Finite),
+  others: Schema.optionalKey(Schema.Record(Schema.String, Schema.Array(Schema.Finite)))
 })
 export type PairLogProbs = typeof PairLogProbs.Type
 

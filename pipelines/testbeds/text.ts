@@ -15,8 +15,8 @@ import {
   filter,
   load,
   logProbs,
+  type Objective,
   optimize,
-  type PairObjective,
   pair,
   preferenceAccuracy,
   sample,
@@ -110,7 +110,7 @@ export const preferences = <E, R>(
  * them, and what became of it on held-out prompts (`report`) and pairs (`heldOut`). The starting policy is the reference
  * too, of objectives that read one.
  */
-export const experiment = <const O extends Component.Component<"objective", PairObjective, any, any>, E, R>(options: {
+export const experiment = <const O extends Component.Component<"objective", Objective, any, any>, E, R>(options: {
   readonly from: Node.Node<typeof CheckpointFolder, E, R>
   readonly objective: O
   readonly steps: number

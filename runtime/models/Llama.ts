@@ -4,6 +4,7 @@ import type { Device } from "../device/Device.ts"
 import type { Heads } from "../tensor/causalAttention.ts"
 import { read } from "../tensor/read.ts"
 import {
+  HEAD,
   headDim,
   type LlamaConfig,
   type ModelInvalid,
@@ -13,7 +14,7 @@ import {
   type Weights
 } from "./LlamaConfig.ts"
 
-export { hidden, logits, tokenLogProbs } from "./forward.ts"
+export { answers, hidden, logits, tokenLogProbs } from "./forward.ts"
 export * from "./LlamaConfig.ts"
 
 /** A model on the device. Its parameters live as long as the scope that `fromWeights` was run in. */
@@ -30,9 +31,11 @@ export const fromWeights = Effect.fn("Llama.fromWeights")(function* (
 ): Effect.fn.Return<Llama, ModelInvalid, Device | Scope.Scope> {
   yield* validate(config, weights)
   const parameters = yield* Effect.acquireRelease(
-    Effect.sync(
-      () => new Map([...shapes(config)].map(([name, shape]) => [name, variable(weights.get(name)!.data, shape)]))
-    ),
+    Effect.sync(() => {
+      const head = weights.get(HEAD)
+      const named = [...shapes(config), ...(head === undefined ? [] : [[HEAD, head.shape] as const])]
+      return new Map(named.map(([name, shape]) => [name, variable(weights.get(name)!.data, shape)]))
+    }),
     (parameters) => Effect.sync(() => tf.dispose(Object.fromEntries(parameters)))
   )
   const heads: Heads = {

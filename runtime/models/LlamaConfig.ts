@@ -139,6 +139,12 @@ export const shapes = (config: LlamaConfig): ReadonlyMap<string, ReadonlyArray<n
   return config.tie_word_embeddings ? shapes : shapes.set("lm_head.weight", [vocabulary, hidden])
 }
 
+/**
+ * A linear head on hidden states beside the language model, `[outputs, hidden]`: the name that it has in Hugging Face's
+ * classes for sequence classification. A model may have one.
+ */
+export const HEAD = "score.weight"
+
 /** Number of learned numbers; a tied head counts once. */
 export const parameterCount = (config: LlamaConfig): number =>
   [...shapes(config).values()].reduce((sum, shape) => sum + size(shape), 0)
@@ -159,7 +165,9 @@ export const initialize = (config: LlamaConfig, rng: Rng.Rng): Weights =>
 
 /** Holds weights to the configuration: every tensor there, none besides, shapes right, numbers finite. */
 export const validate = (config: LlamaConfig, weights: Weights): Effect.Effect<void, ModelInvalid> => {
-  const expectedShapes = shapes(config)
+  const outputs = weights.get(HEAD)?.shape[0]
+  const expectedShapes = new Map(shapes(config))
+  if (outputs !== undefined) expectedShapes.set(HEAD, [outputs, config.hidden_size])
   for (const [tensor, expected] of expectedShapes) {
     const weight = weights.get(tensor)
     if (!weight) return Effect.fail(new ModelInvalid({ tensor, reason: "is missing", expected }))

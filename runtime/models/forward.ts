@@ -6,6 +6,7 @@ import { rmsNorm } from "../tensor/rmsNorm.ts"
 import { swiGlu } from "../tensor/swiGlu.ts"
 import type { Batch } from "./Batch.ts"
 import { type Llama, parameter } from "./Llama.ts"
+import { HEAD } from "./LlamaConfig.ts"
 
 /**
  * What differs between training, scoring and decoding: how a row is multiplied by a named projection, and what its
@@ -62,25 +63,49 @@ export const logits = (model: Llama, batch: Batch): tf.Tensor3D =>
  * **Gotchas** A mask on a row's first token counts for nothing: nothing precedes it.
  */
 export const tokenLogProbs = (model: Llama, batch: Batch): tf.Tensor2D =>
+  answers(model, batch, { heads: false }).logProbs
+
+/**
+ * `logProbs` as `tokenLogProbs` has them and, if asked for, `heads` `[rows, outputs]`: the head's outputs at the last token of
+ * each row. One pass gives both. Throws if the model has no head.
+ */
+export const answers = (
+  model: Llama,
+  batch: Batch,
+  options: { readonly heads: boolean }
+): { readonly logProbs: tf.Tensor2D; readonly heads?: tf.Tensor2D } =>
   tf.tidy(() => {
-    const { columns, mask, rows, tokens } = batch
-    const contexts = batch.lengths.map((length) => Math.max(0, length - 1))
+    const { lengths } = batch
+    // The last token of a row predicts nothing here; only a head looks at it.
+    const contexts = options.heads ? lengths : lengths.map((length) => Math.max(0, length - 1))
     const packed = pack(batch, contexts)
-    const wanted: Array<number> = []
-    packed.at.forEach((at, i) => {
-      if (mask[at + 1] === 1) wanted.push(i)
+    const states = hidden(model, packed.tokens, sequences(model, contexts))
+    const logProbs = logProbsOf(model, batch, packed, states)
+    if (!options.heads) return { logProbs }
+    let total = 0
+    const last = contexts.map((length) => {
+      total += length
+      return total - 1
     })
-    if (wanted.length === 0) return tf.zeros([rows, columns - 1])
-    const from = Int32Array.from(wanted)
-    const states = gatherRows(hidden(model, packed.tokens, sequences(model, contexts)), from)
-    const scores = projection(model)(states, headName(model))
-    const values = logProbs(
-      scores,
-      from.map((i) => tokens[packed.at[i]! + 1]!)
-    )
-    const to = from.map((i) => packed.at[i]! - Math.floor(packed.at[i]! / columns))
-    return tf.reshape(scatterRows(tf.reshape(values, [from.length, 1]), to, rows * (columns - 1)), [rows, columns - 1])
+    return { logProbs, heads: projection(model)(gatherRows(states, last), HEAD) }
   })
+
+const logProbsOf = (model: Llama, batch: Batch, packed: ReturnType<typeof pack>, states: tf.Tensor2D): tf.Tensor2D => {
+  const { columns, mask, rows, tokens } = batch
+  const wanted: Array<number> = []
+  packed.at.forEach((at, i) => {
+    if ((at + 1) % columns !== 0 && mask[at + 1] === 1) wanted.push(i)
+  })
+  if (wanted.length === 0) return tf.zeros([rows, columns - 1])
+  const from = Int32Array.from(wanted)
+  const scores = projection(model)(gatherRows(states, from), headName(model))
+  const values = logProbs(
+    scores,
+    from.map((i) => tokens[packed.at[i]! + 1]!)
+  )
+  const to = from.map((i) => packed.at[i]! - Math.floor(packed.at[i]! / columns))
+  return tf.reshape(scatterRows(tf.reshape(values, [from.length, 1]), to, rows * (columns - 1)), [rows, columns - 1])
+}
 
 /** A differentiable pass over whole sequences that lie behind one another. */
 const sequences = (model: Llama, lengths: Int32Array): Pass => ({

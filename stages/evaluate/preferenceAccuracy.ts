@@ -5,8 +5,11 @@ import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import * as Stage from "../../dsl/Stage.ts"
 import * as Policy from "../../runtime/models/Policy.ts"
 import { computed } from "../../runtime/tensor/read.ts"
+import type { Expression } from "../optimize/algebra/Expression.ts"
+import { reads } from "../optimize/algebra/reads.ts"
+import { onTensors } from "../optimize/algebra/tensors.ts"
+import { type Item, itemsOf, tensorsOf } from "../optimize/items.ts"
 import { Objective } from "../optimize/Objective.ts"
-import { type PairItem, pairBatch, pairItems } from "../optimize/pairLoss.ts"
 import { clusteredEstimate } from "./estimates.ts"
 import { NothingToEvaluate } from "./evaluate.ts"
 
@@ -24,8 +27,9 @@ export class PreferenceDiverged extends Schema.TaggedError<PreferenceDiverged>()
 
 /**
  * How well a policy's implicit reward orders pairs that it was not trained on, under TRL's names: `rewards/accuracies`
- * (share of pairs whose chosen answer has strictly the higher implicit reward), `rewards/margins`, `loss`. Means over
- * pairs; their intervals respect that the pairs of one prompt belong together.
+ * (share of pairs whose chosen answer has strictly the higher implicit reward), `rewards/margins` and, for objectives whose loss
+ * reads nothing but the two answers, `loss`. Means over pairs; their intervals respect that the pairs of one prompt belong
+ * together.
  */
 export const preferenceAccuracy = Stage.make({
   name: "evaluate.preference",
@@ -41,31 +45,24 @@ export const preferenceAccuracy = Stage.make({
       Effect.gen(function* () {
         const objective = params.objective.implementation
         const policy = yield* Policy.load(inputs.policy)
-        const items = yield* pairItems(policy, input, inputs.referenceLogProbs, objective.reads.reference)
+        const roots = rootsOf(objective)
+        const items = yield* itemsOf(policy, input, { reference: inputs.referenceLogProbs }, reads(roots))
         if (items.length === 0) return yield* new NothingToEvaluate({ what: "pairs" })
-        const measured: Array<{ readonly accuracy: number; readonly margin: number; readonly loss: number }> = []
+        const measured: Array<ReadonlyArray<number>> = []
         for (let start = 0; start < items.length; start += PAIRS_AT_ONCE) {
           yield* Effect.yieldNow
-          const found = yield* measure(policy, objective, items.slice(start, start + PAIRS_AT_ONCE))
-          const wrong = found.findIndex(({ loss, margin }) => !Number.isFinite(loss) || !Number.isFinite(margin))
+          const found = yield* measure(policy, roots, items.slice(start, start + PAIRS_AT_ONCE))
+          const wrong = found.findIndex((values) => values.some((value) => !Number.isFinite(value)))
           if (wrong >= 0) return yield* new PreferenceDiverged({ pair: start + wrong })
           measured.push(...found)
         }
         const prompts = items.map(({ prompt }) => prompt)
+        const over = (value: (of: ReadonlyArray<number>) => number) => clusteredEstimate(measured.map(value), prompts)
         const report: Evaluation = {
           estimates: {
-            "rewards/accuracies": clusteredEstimate(
-              measured.map(({ accuracy }) => accuracy),
-              prompts
-            ),
-            "rewards/margins": clusteredEstimate(
-              measured.map(({ margin }) => margin),
-              prompts
-            ),
-            loss: clusteredEstimate(
-              measured.map(({ loss }) => loss),
-              prompts
-            )
+            "rewards/accuracies": over(([chosen, rejected]) => (chosen! > rejected! ? 1 : 0)),
+            "rewards/margins": over(([chosen, rejected]) => chosen! - rejected!),
+            ...(roots.length > 2 ? { loss: over(([, , loss]) => loss!) } : {})
           },
           examples: []
         }
@@ -74,19 +71,23 @@ export const preferenceAccuracy = Stage.make({
     )
 })
 
+/** The implicit rewards of both answers and, where it can be computed from them alone, the loss. */
+const rootsOf = ({ loss, reads, reward }: Objective) => {
+  const rewards = [reward("chosen"), reward("rejected")]
+  const isOfThePair =
+    !reads.batch &&
+    !reads.guide &&
+    Object.keys(reads.numbers).length === 0 &&
+    reads.roles.every((role) => role === "chosen" || role === "rejected")
+  return isOfThePair ? [...rewards, loss] : rewards
+}
+
+/** One value of each root for each item. */
 const measure = Effect.fnUntraced(function* (
   policy: Policy.Policy,
-  objective: (typeof Objective.schema.Type)["implementation"],
-  items: ReadonlyArray<PairItem>
+  roots: ReadonlyArray<Expression>,
+  items: ReadonlyArray<Item>
 ) {
-  const values = yield* computed(() => {
-    const batch = pairBatch(policy.model, items)
-    return tf.stack([objective.reward(batch.chosen), objective.reward(batch.rejected), objective.loss(batch)])
-  })
-  const [chosen, rejected, loss] = [0, 1, 2].map((row) => values.subarray(row * items.length, (row + 1) * items.length))
-  return items.map((_, i) => ({
-    accuracy: chosen![i]! > rejected![i]! ? 1 : 0,
-    margin: chosen![i]! - rejected![i]!,
-    loss: loss![i]!
-  }))
+  const values = yield* computed(() => tf.stack([...onTensors(roots, tensorsOf(policy.model, items, reads(roots)))]))
+  return items.map((_, i) => roots.map((_, row) => values[row * items.length + i]!))
 })

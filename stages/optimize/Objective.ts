@@ -1,58 +1,66 @@
 /**
- * The kind of component that a policy is trained on with preference pairs: an implicit reward of one answer and a loss of
- * a pair. It says what it reads, and is given just that.
+ * The kind of component that a policy is trained on: the loss of an item (a pair, with what else its method reads) and the
+ * implicit reward of an answer, both as expressions. What must be given to it is read off them.
  */
-import * as tf from "@tensorflow/tfjs"
 import * as Component from "../../dsl/Component.ts"
+import type { Expression, Role } from "./algebra/Expression.ts"
+import { type Reads, reads } from "./algebra/reads.ts"
 import { laws } from "./objectiveLaws.ts"
 
 /**
- * One side of a batch of pairs. `policy` and `reference`: `[B, T]` log-probabilities in nats of the completion's tokens,
- * 0 where `mask` is 0; `mask`: `[B, T]` of 0 and 1, at least one 1 a row. `reference` is there only if the objective
- * reads it.
+ * `loss`: one value for each item, not reduced: the caller takes the mean. `reward`: the implicit reward of an answer, for
+ * metrics and for scoring with a trained policy. `reads`: what the loss reads.
  */
-export interface Tokens {
-  readonly policy: tf.Tensor2D
-  readonly reference?: tf.Tensor2D
-  readonly mask: tf.Tensor2D
+export interface Objective<out Reference extends boolean = boolean> {
+  readonly loss: Expression
+  readonly reward: (role: Role) => Expression
+  readonly reads: Reads & { readonly reference: Reference }
 }
 
-export interface PairBatch {
-  readonly chosen: Tokens
-  readonly rejected: Tokens
-}
-
-/**
- * `reads`: what the method must be given. `reward`: the implicit reward of each answer, `[B]`, for metrics. `loss`: `[B]`,
- * one for each pair, not reduced: the caller takes the mean.
- */
-export interface PairObjective<out Reference extends boolean = boolean> {
-  readonly reads: { readonly reference: Reference }
-  readonly reward: (side: Tokens) => tf.Tensor1D
-  readonly loss: (batch: PairBatch) => tf.Tensor1D
+/** What an author writes. */
+export interface Written {
+  readonly loss: Expression
+  readonly reward: (role: Role) => Expression
 }
 
 /** `true` for an objective (a component or what it implements) that reads the reference, `false` for one that does not. */
 export type ReadsReference<O> =
-  O extends PairObjective<infer Reference>
+  O extends Objective<infer Reference>
     ? Reference
-    : O extends { readonly implementation: PairObjective<infer Reference> }
+    : O extends { readonly implementation: Objective<infer Reference> }
       ? Reference
       : never
 
-export const Objective = Component.kind<PairObjective>()("objective", { laws })
+export const Objective = Component.kind<Objective>()("objective", { laws })
+
+/** An objective as it is used, with what it reads. */
+export const objective = ({ loss, reward }: Written): Objective => {
+  if (loss.extent !== "item") throw new TypeError("a loss has one value for each item; sum over the tokens")
+  return { loss, reward, reads: reads([loss]) }
+}
+
+type Define<Reference extends boolean> = <const P extends Parameters<typeof Objective.define>[1]["params"]>(
+  name: string,
+  definition: Omit<Parameters<typeof Objective.define<P>>[1], "make"> & {
+    readonly make: (params: Parameters<Parameters<typeof Objective.define<P>>[1]["make"]>[0]) => Written
+  }
+) => Component.Definition<"objective", P, Objective<Reference>, never, never>
+
+const defining =
+  <Reference extends boolean>(expected: Reference): Define<Reference> =>
+  (name, definition) =>
+    Objective.define(name, {
+      ...definition,
+      make: (params) => {
+        const made = objective(definition.make(params))
+        if (made.reads.reference !== expected)
+          throw new TypeError(`it ${made.reads.reference ? "reads" : "does not read"} the reference, unlike its type`)
+        return made
+      }
+    }) as never
 
 /** Defines an objective whose type says that it reads the reference. */
-export const defineReferenced = Objective.define as Component.Kind<"objective", PairObjective<true>>["define"]
+export const defineReferenced = defining(true)
 
 /** Defines an objective whose type says that it does without a reference. */
-export const defineReferenceFree = Objective.define as Component.Kind<"objective", PairObjective<false>>["define"]
-
-/**
- * The loss of most pairwise methods: a link of the gap between the two implicit rewards, less a target margin.
- * `loss = link(reward(chosen) - reward(rejected) - margin)`.
- */
-export const ofGap =
-  (reward: PairObjective["reward"], link: (gap: tf.Tensor1D) => tf.Tensor1D, margin = 0) =>
-  ({ chosen, rejected }: PairBatch): tf.Tensor1D =>
-    link(tf.sub<tf.Tensor1D>(tf.sub(reward(chosen), reward(rejected)), margin))
+export const defineReferenceFree = defining(false)

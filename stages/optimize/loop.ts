@@ -7,7 +7,7 @@ import type * as Rng from "../../dsl/Rng.ts"
 import type { Llama } from "../../runtime/models/Llama.ts"
 import * as AdamW from "../../runtime/tensor/AdamW.ts"
 import { warmupCosine } from "../../runtime/tensor/schedule.ts"
-import { type Contribution, step, TrainingDiverged } from "../../runtime/tensor/train.ts"
+import { type LossFunction, step, TrainingDiverged } from "../../runtime/tensor/train.ts"
 import * as TrainingState from "./trainingState.ts"
 
 /** Hyper-parameters of a training. Items are pairs, or texts. */
@@ -57,6 +57,21 @@ export class NothingToTrainOn extends Schema.TaggedError<NothingToTrainOn>()("No
 /** One entry of a training's log, under the names of Hugging Face's `log_history` and TRL's metrics. */
 export type LogEntry = Readonly<Record<string, number>>
 
+/** Numbers that a loss carries from step to step, by name. */
+export type LossState = Readonly<Record<string, number>>
+
+/** The loss function of a step's micro-batches, once what it needs to know of all of them is known. */
+export type Losses<Item> = (
+  microBatches: ReadonlyArray<ReadonlyArray<Item>>,
+  state: LossState
+) => Effect.Effect<{ readonly lossOf: LossFunction<ReadonlyArray<Item>>; readonly state: LossState }>
+
+/** A loss that items have each for themselves. */
+export const separable =
+  <Item>(lossOf: LossFunction<ReadonlyArray<Item>>): Losses<Item> =>
+  (_, state) =>
+    Effect.succeed({ lossOf, state })
+
 /**
  * Trains the model in place and returns its log. The order of the items is a fresh permutation for each pass over them,
  * drawn from `rng`: it depends on the seed, the stream, and nothing else. Goes on from saved partial state, if there is
@@ -69,7 +84,7 @@ export const train = Effect.fn("train")(function* <Item>(options: {
   readonly params: TrainingParams
   readonly rng: Rng.Rng
   readonly partial: Partial
-  readonly lossOf: (items: ReadonlyArray<Item>) => Contribution
+  readonly losses: Losses<Item>
 }) {
   const { items, model, params, partial, rng } = options
   const optimizer = yield* AdamW.make(model.parameters, {
@@ -85,19 +100,20 @@ export const train = Effect.fn("train")(function* <Item>(options: {
   const saved = Option.flatMap(yield* partial.load, (bytes) => TrainingState.decode(bytes, model))
   const log: Array<LogEntry> = []
   let window: ReadonlyArray<LogEntry> = []
+  let state: LossState = {}
   if (Option.isSome(saved)) {
     yield* TrainingState.restore(saved.value, model, optimizer)
     log.push(...saved.value.log)
     window = saved.value.window
+    state = saved.value.state
   }
   const order = itemOrder(rng, items.length)
   for (let at = optimizer.step(); at < params.steps; at++) {
     const batch = Array.from({ length: params.batchSize }, (_, i) => items[order(at * params.batchSize + i)]!)
-    const report = yield* step(
-      optimizer,
-      microBatches(batch, params.microBatchSize ?? params.batchSize),
-      options.lossOf
-    )
+    const parts = microBatches(batch, params.microBatchSize ?? params.batchSize)
+    const prepared = yield* options.losses(parts, state)
+    const report = yield* step(optimizer, parts, prepared.lossOf)
+    state = prepared.state
     const { gradientNorm, learningRate, loss, metrics } = report
     window = [...window, { loss, grad_norm: gradientNorm, learning_rate: learningRate, ...metrics }]
     const done = at + 1
@@ -112,7 +128,7 @@ export const train = Effect.fn("train")(function* <Item>(options: {
       window = []
     }
     if (done % params.saveEvery === 0 && done < params.steps) {
-      yield* partial.save(yield* TrainingState.encode(model, optimizer, log, window))
+      yield* partial.save(yield* TrainingState.encode(model, optimizer, { log, window, state }))
     }
     yield* Progress.report({ done, total: params.steps, unit: "steps", metrics: { loss, ...metrics } })
   }

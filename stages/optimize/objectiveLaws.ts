@@ -1,134 +1,117 @@
-/** What every pairwise objective obeys, on generated batches of pairs. The checks run on the current tensor backend. */
-import * as tf from "@tensorflow/tfjs"
+/** What every objective obeys, on generated items. The checks on tensors run on the current backend. */
 import { Arbitrary, Effect } from "effect"
 import type * as Component from "../../dsl/Component.ts"
 import * as Law from "../../dsl/Law.ts"
-import type { PairBatch, PairObjective, Tokens } from "./Objective.ts"
+import * as Float64 from "./algebra/float64.ts"
+import type { Objective } from "./Objective.ts"
+import {
+  evaluate,
+  float64Items,
+  gradient64,
+  type Item,
+  itemsFor,
+  near,
+  onTensors,
+  type Rows
+} from "./objectiveSamples.ts"
 
-/** A token's log-probabilities in nats; `direction` is where the finite differences move the policy's. */
-export interface Token {
-  readonly policy: number
-  readonly reference: number
-  readonly direction: number
+const broken = (reason: string) => Effect.fail(new Law.Broken({ reason }))
+
+/** `d/dh loss(item moved by h along its direction)` at 0, by the gradient. */
+const slope = (objective: Objective, item: Item): number => {
+  const { heads, logProbs } = gradient64(objective, [item])
+  const along = (rows: Rows, directions: Readonly<Record<string, ReadonlyArray<{ readonly direction: number }>>>) =>
+    Object.entries(rows).flatMap(([role, [row]]) => (row ?? []).map((g, i) => g * directions[role]![i]!.direction))
+  return [...along(logProbs, item.answers), ...along(heads, item.heads)].reduce((sum, x) => sum + x, 0)
 }
 
-/** A pair as the tokens of its two answers. */
-export interface TokenPair {
-  readonly chosen: ReadonlyArray<Token>
-  readonly rejected: ReadonlyArray<Token>
-}
-
-const Nats = Arbitrary.schema(Law.Real(-5, 0))
-const Answer = Arbitrary.array(
-  Arbitrary.all({ policy: Nats, reference: Nats, direction: Arbitrary.schema(Law.Real(-1, 1)) }),
-  { minLength: 1, maxLength: 4 }
-)
-
-/** One to four pairs of answers of one to four tokens. */
-export const TokenPairs: Arbitrary.Arbitrary<ReadonlyArray<TokenPair>> = Arbitrary.array(
-  Arbitrary.all({ chosen: Answer, rejected: Answer }),
-  { minLength: 1, maxLength: 4 }
-)
-
-interface Layout {
-  /** Further columns of padding. */
-  readonly padding?: number
-  readonly reference: boolean
-  /** How far the policy is moved along `direction`. */
-  readonly step?: number
-}
-
-/** The tensors of a batch, padded at the end with zeros. */
-export const batchOf = (pairs: ReadonlyArray<TokenPair>, { padding = 0, reference, step = 0 }: Layout): PairBatch => {
-  const width = padding + Math.max(...pairs.flatMap(({ chosen, rejected }) => [chosen.length, rejected.length]))
-  const grid = (rows: ReadonlyArray<ReadonlyArray<Token>>, value: (token: Token) => number) =>
-    tf.tensor2d(rows.map((row) => Array.from({ length: width }, (_, t) => (t < row.length ? value(row[t]!) : 0))))
-  const side = (rows: ReadonlyArray<ReadonlyArray<Token>>): Tokens => ({
-    policy: grid(rows, (token) => token.policy + step * token.direction),
-    mask: grid(rows, () => 1),
-    ...(reference ? { reference: grid(rows, (token) => token.reference) } : {})
-  })
-  return { chosen: side(pairs.map(({ chosen }) => chosen)), rejected: side(pairs.map(({ rejected }) => rejected)) }
-}
-
-/** Losses of the pairs and implicit rewards of both sides, as the objective's own tensors hold them. */
-export const evaluate = (objective: PairObjective, pairs: ReadonlyArray<TokenPair>, layout: Partial<Layout> = {}) =>
-  tf.tidy(() => {
-    const batch = batchOf(pairs, { ...objective.reads, ...layout })
-    const tensors = [objective.loss(batch), objective.reward(batch.chosen), objective.reward(batch.rejected)] as const
-    const [loss, chosen, rejected] = tensors.map((x) => [...x.dataSync()])
-    return { loss: loss!, chosen: chosen!, rejected: rejected!, shapes: tensors.map(({ shape }) => String(shape)) }
-  })
-
-/** `d/dh sum of losses(policy + h direction)` at `h = 0`, by the tensor library's gradients. */
-const slope = (objective: PairObjective, pairs: ReadonlyArray<TokenPair>): number =>
-  tf.tidy(() => {
-    const { chosen, rejected } = batchOf(pairs, objective.reads)
-    const loss = (c: tf.Tensor, r: tf.Tensor) =>
-      tf.sum(
-        objective.loss({
-          chosen: { ...chosen, policy: c as tf.Tensor2D },
-          rejected: { ...rejected, policy: r as tf.Tensor2D }
-        })
-      )
-    const gradients = tf.grads(loss)([chosen.policy, rejected.policy])
-    const moved = batchOf(pairs, { ...objective.reads, step: 1 })
-    const along = (gradient: tf.Tensor, to: Tokens, from: Tokens) =>
-      tf.sum(tf.mul(gradient, tf.sub(to.policy, from.policy))).dataSync()[0]!
-    return along(gradients[0]!, moved.chosen, chosen) + along(gradients[1]!, moved.rejected, rejected)
-  })
-
-/** Equal within `tolerance`, absolutely for small numbers and relatively for large ones. */
-export const near = (a: ReadonlyArray<number>, b: ReadonlyArray<number>, tolerance = 1e-4): boolean =>
-  a.length === b.length &&
-  a.every((x, i) => Math.abs(x - b[i]!) <= tolerance * Math.max(1, Math.abs(x), Math.abs(b[i]!)))
-
-const STEP = 2 ** -6
+const STEP = 2 ** -9
 
 /**
- * Central differences of one pair's loss, extrapolated (Richardson), or, where the loss has a kink within the step, the
- * one-sided difference of the side that has none.
+ * Central differences of one item's loss, extrapolated (Richardson), or, where the loss has a kink within the step, the
+ * one-sided differences of the side that has none. What is meant to carry no gradient is held.
  */
-const matchesDifferences = (objective: PairObjective, pair: TokenPair) => {
-  const at = (step: number) => evaluate(objective, [pair], { step }).loss[0]!
-  const central = (step: number) => (at(step) - at(-step)) / (2 * step)
+const matchesDifferences = (objective: Objective, item: Item) => {
+  const base = Float64.evaluate([objective.loss], float64Items([item]))
+  const at = (step: number) =>
+    Float64.evaluate([objective.loss], { ...float64Items([item], step), held: base }).values[0]![0]!
   const here = at(0)
-  const differences = [(4 * central(STEP / 2) - central(STEP)) / 3, (here - at(-STEP)) / STEP, (at(STEP) - here) / STEP]
-  const gradient = slope(objective, [pair])
-  const tolerance = 2e-3 * (1 + Math.abs(here) + Math.abs(gradient))
-  if (differences.some((difference) => Math.abs(gradient - difference) <= tolerance)) return Effect.succeed(true)
-  const [middle, left, right] = differences
-  return Effect.fail(
-    new Law.Broken({
-      reason: `the gradient gives ${gradient}, finite differences ${middle} (from the left ${left}, right ${right})`
-    })
+  const central = (step: number) => (at(step) - at(-step)) / (2 * step)
+  const richardson = (difference: (step: number) => number, order: number) =>
+    (2 ** order * difference(STEP / 2) - difference(STEP)) / (2 ** order - 1)
+  const aside = (sign: number) => (step: number) => (at(sign * step) - here) / (sign * step)
+  const found = slope(objective, item)
+  const scale = 1 + Math.abs(here) + Math.abs(found)
+  if (Math.abs(found - richardson(central, 2)) <= 1e-6 * scale) return Effect.succeed(true)
+  const sides = [1, -1].map((sign) => richardson(aside(sign), 1))
+  if (sides.some((side) => Math.abs(found - side) <= 1e-4 * scale)) return Effect.succeed(true)
+  return broken(
+    `the gradient gives ${found}, finite differences ${richardson(central, 2)} (one-sided ${sides.join(", ")})`
   )
 }
 
-export const laws = ({ implementation: objective }: Component.Component<"objective", PairObjective>) => [
-  Law.make("gives each pair one finite loss and each answer one finite reward", TokenPairs, (pairs) => {
-    const { chosen, loss, rejected, shapes } = evaluate(objective, pairs)
-    return (
-      shapes.every((shape) => shape === String(pairs.length)) &&
-      [...loss, ...chosen, ...rejected].every(Number.isFinite)
-    )
-  }),
-  Law.make("treats pairs alike, in whatever order they stand", TokenPairs, (pairs) =>
-    near(evaluate(objective, pairs).loss, evaluate(objective, pairs.toReversed()).loss.toReversed())
-  ),
-  Law.make("does not see padding", TokenPairs, (pairs) => {
-    const [bare, padded] = [evaluate(objective, pairs), evaluate(objective, pairs, { padding: 3 })]
-    return near(bare.loss, padded.loss) && near(bare.chosen, padded.chosen) && near(bare.rejected, padded.rejected)
-  }),
-  Law.make("reads no reference that it does not ask for", TokenPairs, (pairs) => {
-    if (objective.reads.reference) return true
-    return near(evaluate(objective, pairs).loss, evaluate(objective, pairs, { reference: true }).loss, 0)
-  }),
-  Law.make(
-    "has the gradient of its finite differences",
-    TokenPairs,
-    (pairs) =>
-      Effect.forEach(pairs, (pair) => matchesDifferences(objective, pair), { discard: true }).pipe(Effect.as(true)),
-    { runs: 40 }
+/**
+ * float32 has 2^-24 of relative precision; sums of a few terms of up to some tens, and cancellation between them, lose a
+ * few bits of it.
+ */
+const SINGLE = 2e-5
+
+const sameRows = (a: Rows, b: Rows, tolerance: number) =>
+  Object.keys(a).every((role) => a[role]!.every((row, i) => near(row, b[role]![i]!, tolerance)))
+
+export const laws = ({ implementation: objective }: Component.Component<"objective", Objective>) => {
+  const given = itemsFor(objective)
+  const { batch } = objective.reads
+  const laws = [
+    Law.make("gives each item one finite loss and each answer one finite reward", given, (items) => {
+      const { loss, reward } = evaluate(objective, items)
+      const rewards = objective.reads.roles.length === 0 ? [] : reward(objective.reads.roles[0]!)
+      if (loss.length !== items.length) return broken(`${loss.length} losses of ${items.length} items`)
+      const odd = [...loss, ...rewards].find((value) => !Number.isFinite(value))
+      return odd === undefined ? true : broken(`one of them is ${odd}`)
+    }),
+    Law.make("has the gradient of its finite differences", given, (items) =>
+      Effect.as(
+        Effect.forEach(items, (item) => matchesDifferences(objective, item), { discard: true }),
+        true
+      )
+    ),
+    Law.make("does not see the order of the items", given, (items) => {
+      const back = items.toReversed()
+      const [there, here] = [gradient64(objective, items), gradient64(objective, back)]
+      const turned = (rows: Rows) => Object.fromEntries(Object.entries(rows).map(([r, each]) => [r, each.toReversed()]))
+      const total = (values: ReadonlyArray<number>) => [values.reduce((sum, x) => sum + x, 0)]
+      const sameLoss = near(total(evaluate(objective, items).loss), total(evaluate(objective, back).loss))
+      return sameLoss && (hasTies(items) || sameRows(there.logProbs, turned(here.logProbs), 1e-9))
+    })
+  ]
+  if (batch) return laws
+  return [
+    ...laws,
+    Law.make("costs an item the same alone as in a batch", given, (items) =>
+      near(
+        evaluate(objective, items).loss,
+        items.flatMap((item) => evaluate(objective, [item]).loss)
+      )
+    ),
+    Law.make("is on tensors what it is in float64, gradient included", given, (items) => {
+      const [exact, slopes] = [evaluate(objective, items), gradient64(objective, items)]
+      const found = onTensors(objective, items)
+      const scale = Math.max(1, ...exact.loss.map(Math.abs))
+      if (!near(found.loss, exact.loss, SINGLE * scale)) return broken(`losses ${found.loss}, in float64 ${exact.loss}`)
+      return sameRows(found.logProbs, slopes.logProbs, SINGLE * scale)
+    }),
+    Law.make("does not see padding", Arbitrary.all([given, Arbitrary.schema(Law.Real(-9, 0))]), ([items, outside]) => {
+      const [bare, padded] = [onTensors(objective, items), onTensors(objective, items, { padding: 3, outside })]
+      return near(bare.loss, padded.loss, 1e-6) && sameRows(bare.logProbs, padded.logProbs, 1e-6)
+    })
+  ]
+}
+
+/** Equal values have no order: which of them a sorted batch sends its gradient to is a convention. */
+const hasTies = (items: ReadonlyArray<Item>): boolean => {
+  const sums = items.map(({ answers }) =>
+    JSON.stringify(Object.values(answers).map((row) => row.map(({ policy }) => policy)))
   )
-]
+  return new Set(sums).size < sums.length
+}

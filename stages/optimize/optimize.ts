@@ -6,22 +6,29 @@ import type * as Node from "../../dsl/Node.ts"
 import type * as Stage from "../../dsl/Stage.ts"
 import { logProbs } from "../score/logProbs.ts"
 import type { trainingFields } from "./loop.ts"
-import type { PairObjective, ReadsReference } from "./Objective.ts"
+import type { Objective, ReadsReference } from "./Objective.ts"
 import { preference } from "./preference.ts"
 import { supervised } from "./supervised.ts"
 import { tokenizer } from "./tokenizer.ts"
 
 type Checkpoints<E, R> = Node.Node<typeof CheckpointFolder, E, R>
-type AnyObjective = Component.Component<"objective", PairObjective, any, any>
+type AnyObjective = Component.Component<"objective", Objective, any, any>
 
-/** Where an objective's reference comes in: required if it reads one, refused if it does not. */
+/** Where an objective's reference comes in: required if it reads one, refused if it does not, as the types know it. */
 type ReferenceOf<O, E, R> =
-  ReadsReference<O> extends true ? { readonly reference: Checkpoints<E, R> } : { readonly reference?: never }
+  boolean extends ReadsReference<O>
+    ? { readonly reference?: Checkpoints<E, R> }
+    : ReadsReference<O> extends true
+      ? { readonly reference: Checkpoints<E, R> }
+      : { readonly reference?: never }
 
 type OptimizeConfig<O, EF, RF, ER, RR> = Schema.Struct.MakeIn<typeof trainingFields> & {
   readonly objective: O
   /** The policy that training starts from. */
   readonly from: Checkpoints<EF, RF>
+  /** A second frozen policy, of objectives that read one. */
+  readonly guide?: Checkpoints<ER, RR>
+  readonly headDeviation?: number
   readonly as?: string
   readonly stream?: string
 } & ReferenceOf<O, ER, RR>
@@ -38,9 +45,10 @@ const preferenceWithReference =
   <E, R>(
     pairs: Node.Node<typeof Pairs, E, R>
   ): Node.Node<typeof CheckpointFolder, E | EF | ER | OwnError, R | RF | RR | OwnServices> => {
-    const { reference, ...rest } = config as typeof config & { readonly reference?: Checkpoints<ER, RR> }
-    const annotations =
-      reference === undefined ? {} : { referenceLogProbs: pairs.pipe(logProbs({ policy: reference })) }
+    const { guide, reference, ...rest } = config as typeof config & { readonly reference?: Checkpoints<ER, RR> }
+    const annotate = (name: string, policy: Checkpoints<ER, RR> | undefined) =>
+      policy === undefined ? {} : { [name]: pairs.pipe(logProbs({ policy })) }
+    const annotations = { ...annotate("referenceLogProbs", reference), ...annotate("guideLogProbs", guide) }
     return pairs.pipe(preference({ ...rest, ...annotations } as never)) as never
   }
 

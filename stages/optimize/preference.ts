@@ -1,42 +1,49 @@
 import { Effect } from "effect"
 import { PairLogProbsSet, Pairs } from "../../dsl/artifacts.ts"
 import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
+import { NonNegative, withDefault } from "../../dsl/Params.ts"
 import * as Stage from "../../dsl/Stage.ts"
+import { withHead } from "../../runtime/models/head.ts"
 import * as Policy from "../../runtime/models/Policy.ts"
+import { itemLosses } from "./itemLoss.ts"
+import { itemsOf } from "./items.ts"
 import { NothingToTrainOn, train, trainingFields } from "./loop.ts"
 import { Objective } from "./Objective.ts"
-import { pairItems, pairLoss } from "./pairLoss.ts"
 import { trained } from "./trained.ts"
 
 /**
- * Minimizes a pairwise objective, averaged over pairs. The objective says what it reads: `referenceLogProbs` must be
- * given exactly if it reads the reference, and no reference model is ever loaded here.
+ * Minimizes an objective, averaged over pairs by their number `weight` (1 where they have none). The objective says what
+ * it reads: `referenceLogProbs` and `guideLogProbs` must be given exactly if it reads them, and no frozen model is ever
+ * loaded here. Where it reads a head, the checkpoint's own is trained further if it has as many outputs, else a fresh one:
+ * normal with deviation `headDeviation`, 0 unless told.
  */
 export const preference = Stage.make({
   name: "optimize.preference",
   description: "A policy trained on preference pairs",
   module: import.meta.url,
-  params: { objective: Objective.schema, ...trainingFields },
+  params: { objective: Objective.schema, headDeviation: NonNegative.pipe(withDefault(0)), ...trainingFields },
   input: Pairs,
-  inputs: { from: CheckpointFolder, referenceLogProbs: Stage.optional(PairLogProbsSet) },
+  inputs: {
+    from: CheckpointFolder,
+    referenceLogProbs: Stage.optional(PairLogProbsSet),
+    guideLogProbs: Stage.optional(PairLogProbsSet)
+  },
   output: CheckpointFolder,
   numerics: true,
   random: true,
   run: ({ input, inputs, params, partial, rng }) =>
     Effect.scoped(
       Effect.gen(function* () {
-        const { objective, ...training } = params
-        const policy = yield* Policy.load(inputs.from)
-        const items = yield* pairItems(
-          policy,
-          input,
-          inputs.referenceLogProbs,
-          objective.implementation.reads.reference
-        )
+        const { headDeviation, objective, ...training } = params
+        const { reads } = objective.implementation
+        const from = withHead(inputs.from, reads.heads, headDeviation, rng.fork("head"))
+        const policy = yield* Policy.load(from)
+        const annotations = { reference: inputs.referenceLogProbs, guide: inputs.guideLogProbs }
+        const items = yield* itemsOf(policy, input, annotations, reads)
         if (items.length === 0) return yield* new NothingToTrainOn({ stage: "optimize.preference", items: "pairs" })
-        const lossOf = pairLoss(policy.model, objective.implementation)
-        const log = yield* train({ model: policy.model, items, params: training, rng, partial, lossOf })
-        return yield* trained(inputs.from, policy.model, params.steps, log)
+        const losses = itemLosses(policy.model, objective.implementation)
+        const log = yield* train({ model: policy.model, items, params: training, rng, partial, losses })
+        return yield* trained(from, policy.model, params.steps, log)
       })
     )
 })

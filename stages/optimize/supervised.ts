@@ -6,7 +6,7 @@ import * as Stage from "../../dsl/Stage.ts"
 import * as Batch from "../../runtime/models/Batch.ts"
 import { tokenLogProbs } from "../../runtime/models/forward.ts"
 import * as Policy from "../../runtime/models/Policy.ts"
-import { NothingToTrainOn, train, trainingFields } from "./loop.ts"
+import { NothingToTrainOn, separable, train, trainingFields } from "./loop.ts"
 import { trained } from "./trained.ts"
 
 /**
@@ -40,7 +40,7 @@ export const supervised = Stage.make({
           loss: tf.neg(tf.sum(tokenLogProbs(policy.model, Batch.make(items)))) as tf.Scalar,
           weight: items.reduce((sum, { completion }) => sum + completion.length, 0)
         })
-        const log = yield* train({ model: policy.model, items: rows, params, rng, partial, lossOf })
+        const log = yield* train({ model: policy.model, items: rows, params, rng, partial, losses: separable(lossOf) })
         return yield* trained(inputs.from, policy.model, params.steps, log)
       })
     )

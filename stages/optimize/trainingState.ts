@@ -8,20 +8,22 @@ import type { AdamW } from "../../runtime/tensor/AdamW.ts"
 import { read } from "../../runtime/tensor/read.ts"
 
 const Log = Schema.Array(Schema.Record(Schema.String, Schema.Finite))
-const Meta = Schema.fromJsonString(Schema.Struct({ step: Schema.Int, log: Log, window: Log }))
+const State = Schema.Record(Schema.String, Schema.Finite)
+const Meta = Schema.fromJsonString(Schema.Struct({ step: Schema.Int, log: Log, window: Log, state: State }))
 
 export interface TrainingState {
   readonly step: number
   readonly log: typeof Log.Type
   readonly window: typeof Log.Type
+  /** What the loss carries from step to step. */
+  readonly state: typeof State.Type
   readonly tensors: Safetensors.Tensors
 }
 
 export const encode = Effect.fnUntraced(function* (
   model: Llama,
   optimizer: AdamW,
-  log: typeof Log.Type,
-  window: typeof Log.Type
+  { log, state, window }: Pick<TrainingState, "log" | "state" | "window">
 ) {
   const { moments, step } = yield* optimizer.state
   const tensors = new Map<string, Safetensors.TensorData>()
@@ -31,7 +33,7 @@ export const encode = Effect.fnUntraced(function* (
     tensors.set(`first/${name}`, { shape, data: moments.get(name)!.first })
     tensors.set(`second/${name}`, { shape, data: moments.get(name)!.second })
   }
-  const text = new TextEncoder().encode(Schema.encodeSync(Meta)({ step, log, window }))
+  const text = new TextEncoder().encode(Schema.encodeSync(Meta)({ step, log, window, state }))
   const length = new Uint8Array(4)
   new DataView(length.buffer).setUint32(0, text.length, true)
   return concatenate([length, text, ...Safetensors.encode(tensors)])

@@ -1,5 +1,5 @@
-import { Effect, Stream } from "effect"
-import { type PairLogProbs, PairLogProbsSet, Pairs } from "../../dsl/artifacts.ts"
+import { Effect, Record, Stream } from "effect"
+import { type Pair, type PairLogProbs, PairLogProbsSet, Pairs } from "../../dsl/artifacts.ts"
 import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import * as Progress from "../../dsl/Progress.ts"
 import * as Stage from "../../dsl/Stage.ts"
@@ -9,7 +9,7 @@ import { scoreCompletions } from "../../runtime/models/score.ts"
 /** Pairs scored together: bounds memory, changes no result. */
 const PAIRS_AT_ONCE = 128
 
-/** Annotates pairs with a policy's log-probability of every token of both answers, in nats, in the order of the pairs. */
+/** Annotates pairs with a policy's log-probability of every token of all their answers, in nats, in the order of the pairs. */
 export const logProbs = Stage.make({
   name: "score.log-probs",
   description: "A policy's log-probabilities of the answers in pairs",
@@ -28,20 +28,18 @@ export const logProbs = Stage.make({
           Stream.grouped(PAIRS_AT_ONCE),
           Stream.mapEffect((pairs) =>
             Effect.gen(function* () {
-              const rows = pairs.flatMap(({ chosen, prompt, rejected }) => [
-                Policy.rowOf(policy, prompt, chosen),
-                Policy.rowOf(policy, prompt, rejected)
-              ])
+              const answers = pairs.map(answersOf)
+              const rows = answers.flatMap((all) => all.map((a) => Policy.rowOf(policy, a.prompt, a.completion)))
               const scores = yield* scoreCompletions(policy.model, rows)
+              let next = 0
               done += pairs.length
               yield* Progress.report({ done, unit: "pairs" })
-              return pairs.map(
-                ({ id }, i): PairLogProbs => ({
-                  pair: id,
-                  chosen: [...scores[2 * i]!],
-                  rejected: [...scores[2 * i + 1]!]
-                })
-              )
+              return pairs.map(({ id, others }): PairLogProbs => {
+                const take = () => [...scores[next++]!]
+                const [chosen, rejected] = [take(), take()]
+                if (others === undefined) return { pair: id, chosen, rejected }
+                return { pair: id, chosen, rejected, others: Record.map(others, take) }
+              })
             })
           ),
           Stream.flattenIterable
@@ -49,3 +47,10 @@ export const logProbs = Stage.make({
       })
     )
 })
+
+/** The chosen answer, the rejected one, and the others in their order. */
+const answersOf = ({ chosen, others = {}, prompt, rejected }: Pair) => [
+  { prompt, completion: chosen },
+  { prompt, completion: rejected },
+  ...Object.values(others).map((other) => ({ prompt: other.prompt ?? prompt, completion: other.completion }))
+]

@@ -1,8 +1,8 @@
 import { Positive, withDefault } from "../../../dsl/Params.ts"
 import { logistic, smooth } from "../links.ts"
-import { defineReferenced, ofGap } from "../Objective.ts"
+import { defineReferenced } from "../Objective.ts"
 import { atReference, seesOnlyLogRatios, seesOnlyTheGap } from "../referenceLaws.ts"
-import { scaled, sumLogRatio } from "../statistics.ts"
+import { gap, scaled, sumLogRatio } from "../statistics.ts"
 import { labelSmoothingField } from "./labelSmoothing.ts"
 
 interface Options {
@@ -12,7 +12,7 @@ interface Options {
 
 const objective = ({ beta, labelSmoothing }: Options) => {
   const reward = scaled(beta, sumLogRatio)
-  return { reads: { reference: true }, reward, loss: ofGap(reward, smooth(labelSmoothing)(logistic)) } as const
+  return { reward, loss: smooth(labelSmoothing)(logistic)(gap(reward)) }
 }
 
 /**

@@ -1,12 +1,12 @@
 import { Positive, withDefault } from "../../../dsl/Params.ts"
 import * as links from "../links.ts"
-import { defineReferenced, ofGap } from "../Objective.ts"
+import { defineReferenced } from "../Objective.ts"
 import { atReference, seesOnlyLogRatios, seesOnlyTheGap } from "../referenceLaws.ts"
-import { scaled, sumLogRatio } from "../statistics.ts"
+import { gap, scaled, sumLogRatio } from "../statistics.ts"
 
 const objective = ({ beta }: { readonly beta: number }) => {
   const reward = scaled(beta, sumLogRatio)
-  return { reads: { reference: true }, reward, loss: ofGap(reward, links.hinge) } as const
+  return { reward, loss: links.hinge(gap(reward)) }
 }
 
 /**

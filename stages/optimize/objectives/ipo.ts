@@ -1,9 +1,9 @@
 import { Schema } from "effect"
 import { Positive, withDefault } from "../../../dsl/Params.ts"
 import { squared } from "../links.ts"
-import { defineReferenced, ofGap } from "../Objective.ts"
+import { defineReferenced } from "../Objective.ts"
 import { atReference, seesOnlyLogRatios, seesOnlyTheGap } from "../referenceLaws.ts"
-import { meanLogRatio, scaled, sumLogRatio } from "../statistics.ts"
+import { gap, meanLogRatio, scaled, sumLogRatio } from "../statistics.ts"
 
 interface Options {
   readonly tau: number
@@ -12,11 +12,7 @@ interface Options {
 
 const objective = ({ lengthNormalized, tau }: Options) => {
   const logRatio = lengthNormalized ? meanLogRatio : sumLogRatio
-  return {
-    reads: { reference: true },
-    reward: scaled(tau, logRatio),
-    loss: ofGap(logRatio, squared(1 / (2 * tau)))
-  } as const
+  return { reward: scaled(tau, logRatio), loss: squared(1 / (2 * tau))(gap(logRatio)) }
 }
 
 /**

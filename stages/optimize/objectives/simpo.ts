@@ -1,8 +1,9 @@
 import { Schema } from "effect"
 import { NonNegative, Positive, withDefault } from "../../../dsl/Params.ts"
+import { sub } from "../algebra/Expression.ts"
 import { hinge, logistic, smooth } from "../links.ts"
-import { defineReferenceFree, ofGap } from "../Objective.ts"
-import { meanLogProb, scaled } from "../statistics.ts"
+import { defineReferenceFree } from "../Objective.ts"
+import { gap, meanLogProb, scaled } from "../statistics.ts"
 import { labelSmoothingField } from "./labelSmoothing.ts"
 
 /**
@@ -25,6 +26,6 @@ export const simpo = defineReferenceFree("simpo", {
   make: ({ beta, gammaBetaRatio, labelSmoothing, link }) => {
     const reward = scaled(beta, meanLogProb)
     const smoothed = smooth(labelSmoothing)(link === "hinge" ? hinge : logistic)
-    return { reads: { reference: false }, reward, loss: ofGap(reward, smoothed, beta * gammaBetaRatio) } as const
+    return { reward, loss: smoothed(sub(gap(reward), beta * gammaBetaRatio)) }
   }
 })

@@ -8,7 +8,7 @@ import * as Batch from "../../../runtime/models/Batch.ts"
 import { tokenLogProbs } from "../../../runtime/models/forward.ts"
 import { toWeights } from "../../../runtime/models/Llama.ts"
 import * as Policy from "../../../runtime/models/Policy.ts"
-import { type TrainingParams, train } from "../../../stages/optimize/loop.ts"
+import { separable, type TrainingParams, train } from "../../../stages/optimize/loop.ts"
 import * as Tiny from "../tinyPolicy.ts"
 
 const defaults: TrainingParams = {
@@ -35,11 +35,11 @@ const run = (params: Partial<TrainingParams>, scale = 1) =>
       params: { ...defaults, ...params },
       rng: Rng.make(3, "loop"),
       partial: Partial.none,
-      lossOf: (items) => {
+      losses: separable((items: ReadonlyArray<number>) => {
         seen.push(...items)
         const rows = items.map((i) => ({ prompt: [bos], completion: [...tokenizer.encode(Tiny.TEXTS[i]!), eos] }))
         return { loss: tf.mul(tf.sum(tokenLogProbs(model, Batch.make(rows))), -scale), weight: items.length }
-      }
+      })
     })
     return { before, after: yield* toWeights(model), log, seen }
   }).pipe(Effect.scoped)

@@ -1,7 +1,12 @@
 /** The score stage and its rewards. For pipelines: stages import one another's modules directly. */
 export { afinn } from "./afinn.ts"
+export { byReward } from "./byReward.ts"
 export { length } from "./length.ts"
 export { logProbs } from "./logProbs.ts"
+export { majority } from "./majority.ts"
 export { repetition } from "./repetition.ts"
 export { score } from "./score.ts"
 export { vader } from "./vader.ts"
+export { weighted } from "./weighted.ts"
+export { winRates } from "./winRates.ts"
+export { wordCount } from "./wordCount.ts"

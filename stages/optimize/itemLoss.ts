@@ -14,20 +14,22 @@ import type { Objective } from "./Objective.ts"
 
 /** What the loop minimizes: the mean of the items' losses by their weights, with TRL's metrics beside it. */
 export const itemLosses = (model: Llama, objective: Objective): Losses<Item> =>
-  objective.reads.batch ? wholeBatch(model, objective) : separable(alone(model, objective))
+  objective.reads.batch ? wholeBatch(model, objective) : eachAlone(model, objective)
 
-const alone = (model: Llama, objective: Objective) => (items: ReadonlyArray<Item>) => {
-  const batch = tensorsOf(model, items, objective.reads)
-  const [losses] = Tensors.onTensors([objective.loss], batch)
-  return contribution(items, tf.sum(tf.mul(losses!, weightsOf(items))), metrics(objective, batch, items))
-}
+/** For losses that items have each for themselves: on tensors throughout. */
+export const eachAlone = (model: Llama, objective: Objective): Losses<Item> =>
+  separable((items) => {
+    const batch = tensorsOf(model, items, objective.reads)
+    const [losses] = Tensors.onTensors([objective.loss], batch)
+    return contribution(items, tf.sum(tf.mul(losses!, weightsOf(items))), metrics(objective, batch, items))
+  })
 
 /**
  * For losses of a whole batch, whatever the micro-batches: one pass reads the log-probabilities, float64 tells how the
  * batch's loss changes with each of them, and a second pass turns that into the gradient of the parameters.
  * **Source** Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup" (gradient caching).
  */
-const wholeBatch =
+export const wholeBatch =
   (model: Llama, objective: Objective): Losses<Item> =>
   (microBatches, state) =>
     Effect.gen(function* () {

@@ -35,6 +35,9 @@ const Answer = Arbitrary.array(Arbitrary.all({ policy: Nats, reference: Nats, gu
   maxLength: 4
 })
 
+/** A head's output, not near 0: a vector of no length has no direction, nor has a loss of directions a gradient there. */
+const Awake = Arbitrary.schema(Law.Real(-2, 2)).pipe(Arbitrary.map((x) => x + (x < 0 ? -0.25 : 0.25)))
+
 const numberIn = ({ maximum, minimum, whole }: Range) =>
   whole === true
     ? Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
@@ -46,7 +49,7 @@ export const itemsFor = (objective: Written): Arbitrary.Arbitrary<ReadonlyArray<
   const all = [...new Set(["chosen", "rejected", ...roles])]
   const each = <A>(arbitrary: Arbitrary.Arbitrary<A>) =>
     Arbitrary.all(Object.fromEntries(all.map((r) => [r, arbitrary])))
-  const outputs = Arbitrary.array(Arbitrary.all({ value: Arbitrary.schema(Law.Real(-2, 2)), direction: Direction }), {
+  const outputs = Arbitrary.array(Arbitrary.all({ value: Awake, direction: Direction }), {
     minLength: heads,
     maxLength: heads
   })

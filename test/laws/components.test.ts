@@ -11,7 +11,17 @@ const params: Readonly<Record<string, object>> = {
   "filter/score": { min: 0, max: 1 },
   "filter/min-completions": { count: 2 },
   "filter/spread": { min: 0.5 },
-  "pair/all-above": { margin: 0.5 }
+  "pair/all-above": { margin: 0.5 },
+  "reward/weighted": {
+    rewards: [
+      { reward: "afinn", weight: 1 },
+      { reward: "word-count", weight: -0.02 }
+    ]
+  },
+  "objective/with-degree": { objective: "dpo" },
+  "objective/with-sft": { objective: "dpo" },
+  "judge/by-reward": { reward: "afinn", scale: 2 },
+  "judge/majority": { rewards: ["afinn", { name: "length", params: { target: 5 } }, "repetition"], confidence: 0.9 }
 }
 
 const holds = (law: Law.Law) =>
@@ -23,7 +33,7 @@ beforeAll(async () => {
 })
 
 it("there are components of every kind that the stages take", () => {
-  assert.sameMembers([...kinds.keys()], ["filter", "objective", "pair", "reward"])
+  assert.sameMembers([...kinds.keys()], ["filter", "judge", "objective", "pair", "reward"])
   for (const kind of kinds.keys())
     assert.isNotEmpty(
       components.filter((component) => component.kind === kind),

@@ -14,7 +14,11 @@ import { simpo } from "../../stages/optimize/objectives/simpo.ts"
 import { allAbove } from "../../stages/pair/allAbove.ts"
 import { bestWorst } from "../../stages/pair/bestWorst.ts"
 import { afinn } from "../../stages/score/afinn.ts"
+import { byReward } from "../../stages/score/byReward.ts"
+import { majority } from "../../stages/score/majority.ts"
 import { repetition } from "../../stages/score/repetition.ts"
+import { wordCount } from "../../stages/score/wordCount.ts"
+import * as Llama2c from "../stages/load/llama2cFile.ts"
 import * as Tiny from "../stages/tinyPolicy.ts"
 
 export type Given = Arbitrary.Arbitrary<Stage.Given>
@@ -66,6 +70,23 @@ const scored = groups(
 
 const policy = Tiny.tinyPolicy(1, 10)
 const pairs = count(1, Tiny.pairs.length).pipe(Arbitrary.map((n) => Tiny.pairs.slice(0, n)))
+const answered = Tiny.prompts.map((prompt) => ({ prompt, completions: [{ text: " so so", finish: "stop" }] }))
+const rated = {
+  id: "t0",
+  target: "negative",
+  source: "the food was good",
+  candidates: ["the food was bad", "bad", "bad"].map((text, i) => ({
+    text,
+    grammaticality: 5 - i,
+    attribute: 4,
+    topic: 1
+  }))
+}
+const asked = (question: string, answer: string) => `\n\nHuman: ${question}\n\nAssistant:${answer}`
+const dialogues = [
+  { chosen: asked("how?", " so"), rejected: asked("how?", " no") },
+  { chosen: asked("why?", " so"), rejected: asked("how?", " no") }
+]
 const training: object = { steps: 2, batchSize: 2, saveEvery: 1 }
 
 const checkpointFolder = mkdtempSync(join(folder, "checkpoint-"))
@@ -83,6 +104,30 @@ export const givens: Readonly<Record<string, Given>> = {
     params: one(
       { path: lines("pairs.jsonl", Tiny.pairs) },
       { path: lines("trl.jsonl", [{ prompt: "a", chosen: "b", rejected: "c" }]), format: "trl" }
+    )
+  }),
+  "load.ratings": call({
+    params: one(
+      { path: lines("ratings.jsonl", [rated]), limit: 1 },
+      { path: lines("few.jsonl", [rated, rated]), criteria: ["topic"] },
+      {
+        path: lines("overrated.jsonl", [
+          { ...rated, candidates: [{ text: "a", grammaticality: 6, attribute: 1, topic: 1 }] }
+        ])
+      }
+    )
+  }),
+  "load.dialogues": call({
+    params: one(
+      { path: lines("dialogues.jsonl", dialogues.slice(0, 1)) },
+      { path: lines("unpaired.jsonl", dialogues), unpaired: "drop" },
+      { path: lines("unpaired.jsonl", dialogues) }
+    )
+  }),
+  "load.llama2c": call({
+    params: one(
+      { model: file("tiny.bin", Llama2c.model), tokenizer: file("tiny-tokenizer.bin", Llama2c.tokenizer) },
+      { model: file("tiny.bin", Llama2c.model), tokenizer: file("cut.bin", Llama2c.tokenizer.subarray(1)) }
     )
   }),
   "load.brown": call({ params: one({ limit: 20 }, { limit: 5, maxWords: 6, lowercase: true }) }),
@@ -104,6 +149,28 @@ export const givens: Readonly<Record<string, Given>> = {
   score: call({ params: one({ reward: afinn() }, { reward: repetition() }), input: groups(completion) }),
   "score.log-probs": call({ input: pairs, inputs: { policy } }),
   filter: call({ params: one({ by: distinct() }, { by: minCompletions({ count: 2 }) }), input: scored }),
+  "score.win-rates": call({
+    params: one(
+      { judge: byReward({ reward: afinn() }) },
+      { judge: majority({ rewards: [afinn(), wordCount(), repetition()] }) }
+    ),
+    input: groups(completion)
+  }),
+  "filter.statistical-rejection": call({
+    params: one({ k: 1 }, { k: 2, beta: 0, dedupe: false }, { k: 1, beta: 10 }),
+    input: scored
+  }),
+  "pair.tournament": call({
+    params: one({ scheme: "first-round" }, { scheme: "tournament" }, { scheme: "tournament", labels: "bernoulli" }),
+    input: scored
+  }),
+  "pair.triple": call({ input: scored }),
+  "pair.group": call({ params: one({ answers: 2 }, { answers: 3, fewer: "drop" }), input: scored }),
+  "pair.flip": call({ params: one({ rate: 0.2 }, { rate: 1 }), input: pairs }),
+  "pair.mismatch": call({ input: pairs }),
+  "pair.draft-views": call({ params: one({}, { before: " then ", after: ": " }), input: pairs }),
+  "pair.degrade": call({ params: one({}, { levels: 1 }), input: pairs }),
+  "pair.with-calibration": call({ input: pairs, inputs: { calibration: answered } }),
   pair: call({ params: one({ by: bestWorst() }, { by: allAbove({ margin: 0.6 }) }), input: scored }),
   rank: call({ input: scored }),
   "optimize.tokenizer": call({ params: one({ vocabSize: 262, minFrequency: 1 }, { vocabSize: 10 }), input: texts }),

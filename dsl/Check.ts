@@ -7,6 +7,8 @@ import type * as Node from "./Node.ts"
 export interface Measured {
   readonly value: number
   readonly interval?: readonly [low: number, high: number]
+  /** What a reader should know besides, in a few words: "the largest of 64 errors, allowed are 1e-9". */
+  readonly note?: string
 }
 
 /** The values of a pipeline's outputs for one setting of its parameters. */
@@ -21,10 +23,17 @@ export interface Check<Outputs extends Readonly<Record<string, Node.Any>> = any>
   readonly expected: string
   /** The settings that are run: every combination of the listed parameter values. */
   readonly over: Readonly<Record<string, ReadonlyArray<unknown>>>
+  /** The outputs that it looks at: nothing else is run for it. All of them unless told. */
+  readonly outputs?: ReadonlyArray<string>
   readonly measure: (
     runs: ReadonlyArray<{ readonly params: Readonly<Record<string, unknown>>; readonly outputs: OutputValues<Outputs> }>
   ) => Effect.Effect<Measured, unknown>
   readonly holds: (measured: Measured) => boolean
+  /**
+   * Why it does not hold at this scale, where that is known. It is run and told as failing all the same, but nobody is
+   * alarmed; once it does hold, the statement is what is wrong.
+   */
+  readonly knownGap?: string
 }
 
 /**

@@ -20,6 +20,12 @@ export interface Paper {
   readonly arxiv: string
 }
 
+/**
+ * A world that a pipeline's method is tried in: language with proxies of human preference, contexts with responses that
+ * can be enumerated, or short sequences of symbols that dynamic programming solves.
+ */
+export type Testbed = "text" | "tabular" | "sequences"
+
 /** A pipeline cannot be built with these parameters: which part is wrong and why. */
 export class PipelineInvalid extends Schema.TaggedError<PipelineInvalid>()("PipelineInvalid", {
   pipeline: Schema.String,
@@ -43,6 +49,9 @@ export interface Pipeline<P extends Schema.Struct.Fields = any, O extends Output
   readonly description: string
   readonly paper: Paper | undefined
   readonly claim: string | undefined
+  /** The kind of method, as lists group it: "direct". */
+  readonly family: string | undefined
+  readonly testbed: ReadonlyArray<Testbed>
   readonly params: Schema.Struct<WithSeed<P>>
   readonly checks: ReadonlyArray<Check.Check<O>>
   /** The outputs for decoded parameters. Throws what a misused stage throws; `build` turns that into a typed error. */
@@ -61,6 +70,8 @@ export const make = <const P extends Schema.Struct.Fields, O extends Outputs>(
     readonly description: string
     readonly paper?: Paper
     readonly claim?: string
+    readonly family?: string
+    readonly testbed?: ReadonlyArray<Testbed>
     readonly params: P
     readonly checks?: ReadonlyArray<Check.Check<NoInfer<O>>>
   },
@@ -80,6 +91,8 @@ export const make = <const P extends Schema.Struct.Fields, O extends Outputs>(
     description: about.description,
     paper: about.paper,
     claim: about.claim,
+    family: about.family,
+    testbed: about.testbed ?? [],
     params,
     checks: about.checks ?? [],
     outputs: (input) => {
@@ -284,6 +297,8 @@ export const sweep = <P extends Schema.Struct.Fields, O extends Outputs>(
   description: pipeline.description,
   paper: pipeline.paper,
   claim: pipeline.claim,
+  family: pipeline.family,
+  testbed: pipeline.testbed,
   params: Schema.Struct(Struct.omit(pipeline.params.fields as Schema.Struct.Fields, Object.keys(grid))) as never,
   checks: [],
   outputs: (params) =>

@@ -12,6 +12,8 @@ export default Pipeline.make(
     paper: { title: "SimPO: Simple Preference Optimization with a Reference-Free Reward", arxiv: "2405.14734" },
     claim:
       "The policy's own mean log-probability, with a target margin, is reward enough: no reference model is needed",
+    family: "direct",
+    testbed: ["text"],
     params: {
       /** Scale of the implicit reward, and the margin as a share of it. */
       beta: Positive.pipe(withDefault(2.5)),

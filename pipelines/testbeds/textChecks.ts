@@ -21,12 +21,14 @@ const above = (
   expected: string,
   bound: number,
   over: Check.Check["over"],
-  values: (runs: ReadonlyArray<Run>) => ReadonlyArray<number>
+  values: (runs: ReadonlyArray<Run>) => ReadonlyArray<number>,
+  output: keyof Run["outputs"] = "report"
 ): Check.Check => ({
   name,
   kind: "statistical",
   expected,
   over,
+  outputs: [output],
   measure: (runs) => Effect.sync(() => Check.meanOverSeeds(values(runs as ReadonlyArray<any>))),
   holds: ({ interval }) => interval !== undefined && interval[0] > bound
 })
@@ -50,6 +52,7 @@ export const moves: Check.Check = {
   kind: "statistical",
   expected: "on-policy estimate in nats per answer above 0 for every seed, 95 % interval over prompts included",
   over: { seed },
+  outputs: ["report"],
   measure: (runs) =>
     Effect.sync(() => {
       const estimates = (runs as ReadonlyArray<Run>).map(({ outputs }) => outputs.report.estimates["kl"]!)
@@ -68,7 +71,8 @@ export const heldOutAccuracy = above(
   "accuracy above 0.5, 95 % interval included",
   0.5,
   { seed },
-  (runs) => runs.map(estimate("rewards/accuracies", "heldOut"))
+  (runs) => runs.map(estimate("rewards/accuracies", "heldOut")),
+  "heldOut"
 )
 
 /**

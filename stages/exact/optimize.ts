@@ -1,0 +1,114 @@
+import { Effect, Schema, Stream } from "effect"
+import { type Pair, Pairs } from "../../dsl/artifacts.ts"
+import { type ExactPolicy, ExactPolicyValue } from "../../dsl/exactArtifacts.ts"
+import { Count, NonNegative, Positive, withDefault } from "../../dsl/Params.ts"
+import * as Stage from "../../dsl/Stage.ts"
+import { familyOf, policyOf } from "../../runtime/exact/families.ts"
+import * as Minimize from "../../runtime/exact/minimize.ts"
+import * as Float64 from "../optimize/algebra/float64.ts"
+import type { Reads } from "../optimize/algebra/reads.ts"
+import { NothingToTrainOn } from "../optimize/loop.ts"
+import { Objective } from "../optimize/Objective.ts"
+import { exactItems } from "./items.ts"
+import { rowOf } from "./rows.ts"
+
+/** A minimization left the finite numbers, or was given pairs or policies that do not belong together. */
+export class MinimizationFailed extends Schema.TaggedError<MinimizationFailed>()("MinimizationFailed", {
+  problem: Schema.String
+}) {
+  override get message() {
+    return `exact.optimize: ${this.problem}`
+  }
+}
+
+/** How an exact policy is trained: full batches, in float64. */
+export const minimizerFields = {
+  by: Schema.Literals(["lbfgs", "adam", "gradient-descent"]).pipe(withDefault("lbfgs")),
+  steps: Count.pipe(withDefault(1000)),
+  /** Step size of `adam` and `gradient-descent`; `lbfgs` finds its own. */
+  learningRate: Positive.pipe(withDefault(0.1)),
+  /** Ends early once the gradient's norm is at most this. */
+  tolerance: NonNegative.pipe(withDefault(1e-12))
+}
+
+/** A function of the parameters that is the mean, by weight, of an objective over pairs, with its gradient. */
+export const meanLoss = (
+  objective: Objective,
+  pairs: ReadonlyArray<Pair>,
+  { family: data }: ExactPolicy,
+  frozen: Readonly<Partial<Record<"reference" | "guide", ExactPolicy | undefined>>>
+): Minimize.Objective => {
+  const family = familyOf(data)
+  const policies = {
+    reference: frozen.reference && policyOf(frozen.reference),
+    guide: frozen.guide && policyOf(frozen.guide)
+  }
+  const items = exactItems(objective.reads.batch ? pairs : distinct(pairs, objective.reads), objective.reads, policies)
+  const total = items.weights.reduce((sum, weight) => sum + weight, 0)
+  const shares = items.weights.map((weight) => weight / total)
+  return (theta) => {
+    const policy = family.at(theta)
+    const found = Float64.evaluate([objective.loss], items.under(policy))
+    const { logProbs } = found.gradient(shares)
+    const gradient = new Float64Array(theta.length)
+    for (const [role, rows] of Object.entries(items.rows))
+      policy.pull(rows, logProbs[role]!).forEach((slope, i) => {
+        gradient[i] = gradient[i]! + slope
+      })
+    return { value: found.values[0]!.reduce((sum, loss, i) => sum + shares[i]! * loss, 0), gradient }
+  }
+}
+
+/** Each pair once, however often it occurs, as far as the objective can tell: with the sum of the weights. */
+const distinct = (pairs: ReadonlyArray<Pair>, reads: Reads): ReadonlyArray<Pair> => {
+  const found = new Map<string, { readonly pair: Pair; weight: number }>()
+  for (const pair of pairs) {
+    const answers = reads.roles.map((role) => {
+      const { context, finish, tokens } = rowOf(pair, role)
+      return [context, finish, ...tokens]
+    })
+    const key = JSON.stringify([answers, Object.keys(reads.numbers).map((name) => pair.numbers?.[name])])
+    const known = found.get(key)
+    const weight = pair.numbers?.["weight"] ?? 1
+    if (known === undefined) found.set(key, { pair, weight })
+    else known.weight += weight
+  }
+  return Array.from(found.values(), ({ pair, weight }) => ({ ...pair, numbers: { ...pair.numbers, weight } }))
+}
+
+/**
+ * Minimizes an objective over pairs (its mean by the pairs' `weight`) in the family of the policy that it starts from.
+ * Fails with `MinimizationFailed` where the loss is not finite, or pairs and policies do not fit.
+ */
+export const optimize = Stage.make({
+  name: "exact.optimize",
+  description: "An exact policy trained on pairs",
+  module: import.meta.url,
+  params: { objective: Objective.schema, ...minimizerFields },
+  input: Pairs,
+  inputs: {
+    from: ExactPolicyValue,
+    reference: Stage.optional(ExactPolicyValue),
+    guide: Stage.optional(ExactPolicyValue)
+  },
+  output: ExactPolicyValue,
+  run: ({ input, inputs: { from, guide, reference }, params: { by, objective, ...options } }) =>
+    Effect.gen(function* () {
+      const pairs = yield* Stream.runCollect(input.stream)
+      if (pairs.length === 0) return yield* new NothingToTrainOn({ stage: "exact.optimize", items: "pairs" })
+      return yield* Effect.try({
+        try: () => {
+          const loss = meanLoss(objective.implementation, pairs, from, { reference, guide })
+          const { theta } = MINIMIZERS[by](loss, Float64Array.from(from.theta), options)
+          return { family: from.family, theta: [...theta] }
+        },
+        catch: (cause) => new MinimizationFailed({ problem: cause instanceof Error ? cause.message : String(cause) })
+      })
+    })
+})
+
+const MINIMIZERS = {
+  lbfgs: Minimize.lbfgs,
+  adam: Minimize.adam,
+  "gradient-descent": Minimize.gradientDescent
+} as const

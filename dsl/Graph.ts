@@ -57,6 +57,17 @@ export const fromOutputs = (outputs: Readonly<Record<string, Node.Any>>): Graph 
   }
 }
 
+/** The part of a graph that these of its outputs need; ids stay as they are. */
+export const restrict = ({ nodes, outputs }: Graph, names: Iterable<string>): Graph => {
+  const kept = Object.fromEntries([...names].map((name) => [name, outputs[name]!] as const))
+  const needed = new Set(Object.values(kept))
+  for (const { id, inputs } of nodes.toReversed()) {
+    if (needed.has(id)) for (const input of Object.values(inputs)) needed.add(input)
+  }
+  const reached = nodes.filter(({ id }) => needed.has(id))
+  return { nodes: reached, byId: new Map(reached.map((node) => [node.id, node])), outputs: kept }
+}
+
 /** The ids of all nodes that depend on `id`, itself excluded, in graph order. */
 export const dependants = (graph: Graph, id: string): ReadonlyArray<string> => {
   const reached = new Set([id])

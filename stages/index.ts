@@ -3,7 +3,7 @@
  * code hash.
  */
 export { evaluate } from "./evaluate/evaluate.ts"
-export { preferenceAccuracy } from "./evaluate/preferenceAccuracy.ts"
+export { preferenceAccuracy, preferenceReads } from "./evaluate/preferenceAccuracy.ts"
 export * as exact from "./exact/index.ts"
 export {
   distinct,

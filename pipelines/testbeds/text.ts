@@ -7,6 +7,7 @@ import type * as Component from "../../dsl/Component.ts"
 import type { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import type * as Node from "../../dsl/Node.ts"
 import { Count, withDefault } from "../../dsl/Params.ts"
+import type * as Stage from "../../dsl/Stage.ts"
 import {
   afinn,
   bestWorst,
@@ -19,6 +20,7 @@ import {
   optimize,
   pair,
   preferenceAccuracy,
+  preferenceReads,
   sample,
   score,
   vader
@@ -88,48 +90,134 @@ export const policy = (options: { readonly steps: number }) => {
   return texts.pipe(optimize.supervised({ from: fresh, steps: options.steps, ...training, as: "base" }))
 }
 
+/** How many prompts of a split are answered, and how often each. */
+interface Amount {
+  readonly split: "train" | "test"
+  readonly limit: number
+  readonly perPrompt: number
+}
+
+/** A policy's answers to the prompts of a split, with the sentiment reward's scores: those of a prompt differ by text. */
+export const scored = <E, R>(from: Node.Node<typeof CheckpointFolder, E, R>, { limit, perPrompt, split }: Amount) =>
+  prompts({ split, limit }).pipe(
+    sample({ policy: from, perPrompt, as: `${split}-samples` }),
+    score({ reward: sentiment, as: `${split}-scores` }),
+    filter({ by: distinct(), as: `${split}-distinct` })
+  )
+
 /**
  * Preferences of the sentiment reward among a policy's own answers: of `perPrompt` answers to each prompt the best and the
  * worst one, where they differ.
  */
-export const preferences = <E, R>(
-  from: Node.Node<typeof CheckpointFolder, E, R>,
-  options: { readonly split: "train" | "test"; readonly limit: number; readonly perPrompt: number }
-) => {
-  const { limit, perPrompt, split } = options
-  return prompts({ split, limit }).pipe(
-    sample({ policy: from, perPrompt, as: `${split}-samples` }),
-    score({ reward: sentiment, as: `${split}-scores` }),
-    filter({ by: distinct(), as: `${split}-distinct` }),
-    pair({ by: bestWorst(), as: `${split}-pairs` })
-  )
-}
+export const preferences = <E, R>(from: Node.Node<typeof CheckpointFolder, E, R>, amount: Amount) =>
+  scored(from, amount).pipe(pair({ by: bestWorst(), as: `${amount.split}-pairs` }))
 
-/**
- * The experiment that pairwise methods share: preferences among the starting policy's own answers, a policy optimized on
- * them, and what became of it on held-out prompts (`report`) and pairs (`heldOut`). The starting policy is the reference
- * too, of objectives that read one.
- */
-export const experiment = <const O extends Component.Component<"objective", Objective, any, any>, E, R>(options: {
+/** Who answers, and how much: what experiments that share their samples agree on. */
+interface Scale<E, R> {
+  /** The policy that prompts are answered by, and that the trained one is compared with. */
   readonly from: Node.Node<typeof CheckpointFolder, E, R>
-  readonly objective: O
-  readonly steps: number
-  readonly learningRate: number
   readonly trainPrompts: number
   readonly testPrompts: number
   readonly perPrompt: number
-}) => {
-  const { from, learningRate, objective, perPrompt, steps, testPrompts, trainPrompts } = options
-  const annotated = <E1, R1>(pairs: Node.Node<typeof Pairs, E1, R1>) =>
-    objective.implementation.reads.reference ? { referenceLogProbs: pairs.pipe(logProbs({ policy: from })) } : {}
-  const seen = preferences(from, { split: "train", limit: trainPrompts, perPrompt })
-  const unseen = preferences(from, { split: "test", limit: testPrompts, perPrompt })
-  const training = { objective, steps, learningRate, as: "policy" }
-  const policy = seen.pipe(optimize.preference({ from, ...training, ...annotated(seen) }))
-  const report = prompts({ split: "test", limit: testPrompts }).pipe(
-    evaluate({ policy, reference: from, reward: sentiment, judge, as: "report" })
+}
+
+/** The answers and preferences that an experiment of this scale is made of, as its own nodes: nothing is done twice. */
+export const shared = <E, R>({ from, perPrompt, testPrompts, trainPrompts }: Scale<E, R>) => {
+  const amount = {
+    train: { split: "train", limit: trainPrompts },
+    test: { split: "test", limit: testPrompts }
+  } as const
+  return {
+    scored: (split: Amount["split"]) => scored(from, { ...amount[split], perPrompt }),
+    preferences: (split: Amount["split"]) => preferences(from, { ...amount[split], perPrompt }),
+    prompts: (split: Amount["split"]) => prompts(amount[split])
+  }
+}
+
+type Checkpoints<E, R> = Node.Node<typeof CheckpointFolder, E, R>
+type PairsOf<E, R> = Node.Node<typeof Pairs, E, R>
+type ErrorOf<S> = Stage.Error<S>
+/** What the stages of an experiment can fail with and need, its inputs apart. */
+type OwnError<E, R> =
+  | Node.Error<ReturnType<typeof preferences<E, R>>>
+  | ErrorOf<typeof logProbs | typeof optimize.preference | typeof evaluate | typeof preferenceAccuracy>
+type OwnServices<E, R> =
+  | Node.Services<ReturnType<typeof preferences<E, R>>>
+  | Stage.Services<typeof logProbs | typeof optimize.preference | typeof evaluate | typeof preferenceAccuracy>
+
+/**
+ * The experiment that methods share: preferences among the starting policy's own answers, a policy optimized on them, and
+ * what became of it on held-out prompts (`report`) and pairs (`heldOut`). What a method does not say is the same for all:
+ * - `pairs` are what it trains on, e.g. `Text.shared(…).scored("train").pipe(triple())`, or the shared preferences with
+ *   further answers or numbers (`….preferences("train").pipe(degrade())`); the shared preferences unless told.
+ * - `annotate` are the pairs that frozen policies are asked about, in place of `pairs`: with the same ids in the same order,
+ *   and at least the answers whose reference is read. It spares annotating answers that only the policy is asked about.
+ * - `start` is where training starts and `reference` what an objective reads as such; both are `from` unless told. No
+ *   reference is asked for objectives that read none. `guide` is for those that read one.
+ * - `heldOutPairs` are what the implicit reward is tried on; the shared preferences on test prompts unless told.
+ * - `training` are more of the training's parameters.
+ * - `as` goes before the names of this arm's own nodes: `<as>-policy`.
+ */
+export const experiment = <
+  const O extends Component.Component<"objective", Objective, any, any>,
+  E,
+  R,
+  EX = never,
+  RX = never
+>(
+  options: Scale<E, R> & {
+    readonly objective: O
+    readonly steps: number
+    readonly learningRate: number
+    readonly pairs?: PairsOf<EX, RX>
+    readonly annotate?: PairsOf<EX, RX>
+    readonly heldOutPairs?: PairsOf<EX, RX>
+    readonly start?: Checkpoints<EX, RX>
+    readonly reference?: Checkpoints<EX, RX>
+    readonly guide?: Checkpoints<EX, RX>
+    readonly training?: { readonly batchSize?: number; readonly headDeviation?: number; readonly warmupSteps?: number }
+    readonly as?: string
+  }
+) => {
+  type Wide = {
+    readonly pairs: PairsOf<EX | OwnError<E, R>, RX | OwnServices<E, R>>
+    readonly policy: Checkpoints<E | EX, R | RX>
+  }
+  const { from, learningRate, objective, steps, testPrompts, training = {} } = options
+  const own = shared(options)
+  const seen: Wide["pairs"] = options.pairs ?? own.preferences("train")
+  const unseen: Wide["pairs"] = options.heldOutPairs ?? own.preferences("test")
+  const start: Wide["policy"] = options.start ?? from
+  const reference: Wide["policy"] = options.reference ?? from
+  const named = (name: string) => ({ as: options.as === undefined ? name : `${options.as}-${name}` })
+  const annotated = (pairs: Wide["pairs"], reads: { readonly reference: boolean }) =>
+    reads.reference ? { referenceLogProbs: pairs.pipe(logProbs({ policy: reference })) } : {}
+  const { reads } = objective.implementation
+  const asked: Wide["pairs"] = options.annotate ?? seen
+  const guided = options.guide === undefined ? {} : { guideLogProbs: asked.pipe(logProbs({ policy: options.guide })) }
+  const policy = seen.pipe(
+    optimize.preference({
+      from: start,
+      objective,
+      steps,
+      learningRate,
+      ...training,
+      ...annotated(asked, reads),
+      ...guided,
+      ...named("policy")
+    })
   )
-  const heldOut = unseen.pipe(preferenceAccuracy({ policy, objective, ...annotated(unseen), as: "held-out" }))
+  const report = prompts({ split: "test", limit: testPrompts }).pipe(
+    evaluate({ policy, reference: from, reward: sentiment, judge, ...named("report") })
+  )
+  const heldOut = unseen.pipe(
+    preferenceAccuracy({
+      policy,
+      objective,
+      ...annotated(unseen, preferenceReads(objective.implementation)),
+      ...named("held-out")
+    })
+  )
   return { policy, report, heldOut }
 }
 

@@ -27,5 +27,5 @@ export const entries = Effect.gen(function* () {
   return yield* Effect.tryPromise({ try: load, catch: (cause) => new CatalogUnavailable({ cause }) })
 })
 
-/** The folder that the pipeline's file lies in, which groups methods of one kind. */
-export const familyOf = ({ module }: Entry): string => module.split("/").at(-2) ?? ""
+/** The kind of method: what the pipeline says, else the folder that its file lies in. */
+export const familyOf = ({ module, pipeline }: Entry): string => pipeline.family ?? module.split("/").at(-2) ?? ""

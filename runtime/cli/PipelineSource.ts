@@ -54,7 +54,7 @@ export const findAgain = Effect.fn("PipelineSource.findAgain")(function* (run: {
   return yield* existsSync(file) ? fromFile(file, run.source.export) : find(run.pipeline.split("/")[0]!)
 })
 
-const fromEntry = ({ module, pipeline }: Entry): Found => ({
+export const fromEntry = ({ module, pipeline }: Entry): Found => ({
   pipeline,
   source: { module, export: "default" },
   layer: undefined

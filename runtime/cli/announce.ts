@@ -7,7 +7,11 @@ import * as Versions from "../Versions.ts"
 import * as Format from "./format.ts"
 import { line, type Sink } from "./Output.ts"
 
-export const announce = Effect.fn("cli.announce")(function* (built: Pipeline.Built, sink: Sink, workers: number) {
+export const announce = Effect.fn("cli.announce")(function* (
+  built: Pick<Pipeline.Built, "pipeline" | "params">,
+  sink: Sink,
+  workers: number
+) {
   const { style } = sink
   const { root } = yield* Store
   const device = Option.match(yield* Effect.serviceOption(Device), {
@@ -17,7 +21,7 @@ export const announce = Effect.fn("cli.announce")(function* (built: Pipeline.Bui
   yield* line(
     sink,
     [
-      `prefline ${Versions.current.prefline}  ${style.bold(built.pipeline)}  ${Format.settings(built.params)}`,
+      `prefline ${Versions.current.prefline}  ${style.bold(built.pipeline)}  ${Format.settings(built.params)}`.trimEnd(),
       style.dim(`device ${device}${workers > 1 ? `, ${workers} worker threads` : ""}`),
       style.dim(`store  ${root}`)
     ].join("\n")

@@ -21,6 +21,7 @@ const usage: ReadonlySet<string> = new Set([
   "ArtifactAmbiguous",
   "ArtifactUnknown",
   "ChecksMissing",
+  "ClaimsMisused",
   "DeviceUnavailable",
   "NodeUnknown",
   "ParametersInvalid",

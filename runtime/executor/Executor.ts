@@ -8,6 +8,7 @@ import type * as Graph from "../../dsl/Graph.ts"
 import type * as Pipeline from "../../dsl/Pipeline.ts"
 import { Progress, type Report } from "../../dsl/Progress.ts"
 import type * as Stage from "../../dsl/Stage.ts"
+import type { Action } from "../store/Action.ts"
 import type { ArtifactRef } from "../store/ArtifactRef.ts"
 import { CodeHash, type CodeUnreadable } from "../store/CodeHash.ts"
 import * as Journal from "../store/Journal.ts"
@@ -49,8 +50,34 @@ export interface Options {
    * at a time, so for `device` it is as many as the `Dispatcher` has devices.
    */
   readonly concurrency?: Partial<Record<Exclude<Stage.Resource, "device">, number>>
+  /** What this run has in common with others that go on beside it; its own unless told. `concurrency` says nothing then. */
+  readonly shared?: Shared
   readonly listen?: (event: Event) => Effect.Effect<void>
 }
+
+/**
+ * What runs side by side share, so that together they take no more than one run may, and make nothing twice: of nodes
+ * that have the same key, whosever they are, one is obtained from the store or computed, and all others take over what
+ * became of it.
+ */
+export interface Shared {
+  readonly limits: Readonly<Record<Stage.Resource, Semaphore.Semaphore>>
+  /** Locks by key: nodes that come to have the same one are obtained one after the other. */
+  readonly keys: Map<string, Semaphore.Semaphore>
+  /** The entries of all keys that were obtained: their outputs were intact then. */
+  readonly known: Map<string, Action>
+}
+
+/** Fresh limits. Keep them no longer than the runs that share them: what is known is not looked at again. */
+export const share = Effect.fnUntraced(function* (concurrency: NonNullable<Options["concurrency"]> = {}) {
+  const limits = {
+    cpu: yield* Semaphore.make(concurrency.cpu ?? availableParallelism()),
+    device: yield* Semaphore.make((yield* Dispatcher).devices),
+    network: yield* Semaphore.make(concurrency.network ?? 8)
+  }
+  const shared: Shared = { limits, keys: new Map(), known: new Map() }
+  return shared
+})
 
 /** What a run tells while it happens. */
 export type Event =
@@ -125,10 +152,8 @@ interface Session {
   readonly options: Options
   readonly listen: (event: Event) => Effect.Effect<void>
   readonly journal: Journal.Journal
-  readonly limits: Readonly<Record<Stage.Resource, Semaphore.Semaphore>>
+  readonly shared: Shared
   readonly failures: Map<string, NodeFailed>
-  /** Locks by key: nodes that come to have the same one are obtained one after the other, the second from the store. */
-  readonly keys: Map<string, Semaphore.Semaphore>
 }
 
 const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options: Options) {
@@ -148,13 +173,8 @@ const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options:
     outputs: graph.outputs
   })
   yield* listen({ _tag: "Started", run: journal.run, graph })
-  const asked = options.concurrency ?? {}
-  const limits = {
-    cpu: yield* Semaphore.make(asked.cpu ?? availableParallelism()),
-    device: yield* Semaphore.make((yield* Dispatcher).devices),
-    network: yield* Semaphore.make(asked.network ?? 8)
-  }
-  const session: Session = { built, options, listen, journal, limits, failures: new Map(), keys: new Map() }
+  const shared = options.shared ?? (yield* share(options.concurrency))
+  const session: Session = { built, options, listen, journal, shared, failures: new Map() }
   return session
 })
 
@@ -175,75 +195,84 @@ const settle = Effect.fnUntraced(function* (
     return { ...about, key: undefined, status: "skipped", ms: 0, output: undefined } satisfies NodeResult as NodeResult
   }
   const refs = Object.fromEntries(inputs.map(([name, { output }]) => [name, output!]))
-  return yield* session.limits[node.stage.resource].withPermit(
-    Effect.gen(function* () {
-      const begun = yield* Clock.currentTimeMillis
-      const progress: Attempts = { count: 0, keyed: undefined }
-      const exit = yield* Effect.exit(
-        obtain(session, graphNode, refs, progress, begun).pipe(
-          Effect.withSpan("prefline.node", { attributes: { "prefline.node": id, "prefline.stage": node.stage.name } })
-        )
-      )
-      const ms = (yield* Clock.currentTimeMillis) - begun
-      if (Exit.isSuccess(exit)) {
-        const { key } = progress.keyed!
-        yield* session.journal.append({ _tag: "NodeFinished", node: id, key, ms, ...exit.value })
-        return { ...about, key, ms, ...exit.value } satisfies NodeResult as NodeResult
-      }
-      const cause = Cause.squash(exit.cause)
-      const { encodedParams: params, stage } = node
-      session.failures.set(id, new NodeFailed({ node: id, stage: stage.name, params, attempts: progress.count, cause }))
-      yield* session.journal.append({
-        _tag: "NodeFailed",
-        node: id,
-        error: { tag: tagOf(cause), message: describe(cause) },
-        ms
-      })
-      return {
-        ...about,
-        key: progress.keyed?.key,
-        status: "failed",
-        ms,
-        output: undefined
-      } satisfies NodeResult as NodeResult
-    })
+  const progress: Attempts = { count: 0, keyed: undefined, begun: yield* Clock.currentTimeMillis }
+  const exit = yield* Effect.exit(
+    obtain(session, graphNode, refs, progress).pipe(
+      Effect.withSpan("prefline.node", { attributes: { "prefline.node": id, "prefline.stage": node.stage.name } })
+    )
   )
+  const ms = (yield* Clock.currentTimeMillis) - progress.begun
+  if (Exit.isSuccess(exit)) {
+    const { key } = progress.keyed!
+    yield* session.journal.append({ _tag: "NodeFinished", node: id, key, ms, ...exit.value })
+    return { ...about, key, ms, ...exit.value } satisfies NodeResult as NodeResult
+  }
+  const cause = Cause.squash(exit.cause)
+  const { encodedParams: params, stage } = node
+  session.failures.set(id, new NodeFailed({ node: id, stage: stage.name, params, attempts: progress.count, cause }))
+  yield* session.journal.append({
+    _tag: "NodeFailed",
+    node: id,
+    error: { tag: tagOf(cause), message: describe(cause) },
+    ms
+  })
+  const key = progress.keyed?.key
+  return { ...about, key, status: "failed", ms, output: undefined } satisfies NodeResult as NodeResult
 })
 
 /** What is known about a node's attempts even when they fail. */
 interface Attempts {
   count: number
   keyed: Key.Keyed | undefined
+  /** When it was this node's turn, in milliseconds. */
+  begun: number
 }
 
-/** The node's output, served if its key is known and its objects are intact, else computed and recorded. */
+/**
+ * The node's output, served if its key is known and its objects are intact, else computed and recorded. Whoever waits for
+ * another node of the same key holds none of the permits meanwhile.
+ */
 const obtain = Effect.fnUntraced(function* (
   session: Session,
   { id, node }: Graph.GraphNode,
   inputs: Readonly<Record<string, ArtifactRef>>,
-  progress: Attempts,
-  begun: number
+  progress: Attempts
 ) {
-  const keyed = yield* keyOf(node, inputs)
+  const { keys, known, limits } = session.shared
+  const whenItsTurn = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    limits[node.stage.resource].withPermit(
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        progress.begun = now
+        return effect
+      })
+    )
+  const keyed = yield* whenItsTurn(keyOf(node, inputs))
   progress.keyed = keyed
-  const { keys } = session
   if (!keys.has(keyed.key)) keys.set(keyed.key, Semaphore.makeUnsafe(1))
-  return yield* keys.get(keyed.key)!.withPermit(serveOrCompute(session, { id, node }, keyed, inputs, progress, begun))
+  return yield* keys.get(keyed.key)!.withPermit(
+    Effect.suspend(() => {
+      const before = known.get(keyed.key)
+      return before === undefined
+        ? whenItsTurn(serveOrCompute(session, { id, node }, keyed, inputs, progress))
+        : Effect.succeed({ status: "cached" as const, output: before.output })
+    })
+  )
 })
 
 const serveOrCompute = Effect.fnUntraced(function* (
   session: Session,
   { id, node }: Pick<Graph.GraphNode, "id" | "node">,
-  { key, parts }: Key.Keyed,
+  keyed: Key.Keyed,
   inputs: Readonly<Record<string, ArtifactRef>>,
-  progress: Attempts,
-  begun: number
+  progress: Attempts
 ) {
+  const { key } = keyed
   const store = yield* Store
   const known = yield* store.lookup(key)
   const state = Option.isNone(known) ? "unknown" : yield* store.inspect(known.value.output)
   if (Option.isSome(known) && state === "intact") {
     yield* store.dropPartial(key) // what another process left that was killed while this one finished
+    session.shared.known.set(key, known.value)
     return { status: "cached" as const, output: known.value.output }
   }
   const output = yield* compute(session, { id, node }, key, inputs, progress)
@@ -256,14 +285,15 @@ const serveOrCompute = Effect.fnUntraced(function* (
       key,
       stage: node.stage.name,
       output,
-      parts,
-      ms: (yield* Clock.currentTimeMillis) - begun,
+      parts: keyed.parts,
+      ms: (yield* Clock.currentTimeMillis) - progress.begun,
       numerics: node.stage.numerics ? yield* numericsInForce : null,
       versions: Versions.current
     },
     { replace: Option.isSome(known) }
   )
   yield* store.dropPartial(key) // not before the entry is there: killed in between, the computation would begin anew
+  session.shared.known.set(key, action)
   return { status: "computed" as const, output: action.output }
 })
 

@@ -33,8 +33,8 @@ export class TaskStale extends Schema.TaggedError<TaskStale>()("TaskStale", {
 /** What tasks are executed with; whatever else a stage needs its pipeline's module brings. */
 export type Needs = Store | CodeHash | Device | Scope.Scope
 
-/** Graphs that are kept at hand: those of one run, and of the runs before it. */
-const GRAPHS = 8
+/** Graphs that are kept at hand: those of runs that go on side by side, as all claims of a catalog do. */
+const GRAPHS = 64
 
 const decode = Schema.decodeUnknownEffect(Schema.fromJsonString(Task))
 

@@ -22,7 +22,7 @@ export interface Ingredients {
 
 export interface Keyed {
   readonly key: Digest
-  /** What `explain` needs: as the key, with the code spelled out by module and package. */
+  /** What `explain` needs: as the key, with the code spelled out by module and package. Made when it is asked for. */
   readonly parts: Json.JsonObject
 }
 
@@ -35,7 +35,12 @@ export const make = (of: Ingredients): Keyed => {
   const components = of.components.map(({ code, id }) => [id, code.digest]).sort(byText)
   const shared = { version: VERSION, stage, params, inputs, seed, numerics, source }
   const key = sha256(Json.canonicalUnsafe({ ...shared, code: of.code.digest, components }))
-  return { key, parts: { ...shared, code: detail([of.code, ...of.components.map(({ code }) => code)]) } }
+  return {
+    key,
+    get parts() {
+      return { ...shared, code: detail([of.code, ...of.components.map(({ code }) => code)]) }
+    }
+  }
 }
 
 const byText = (a: ReadonlyArray<string>, b: ReadonlyArray<string>) => {

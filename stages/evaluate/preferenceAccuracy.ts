@@ -6,7 +6,7 @@ import * as Stage from "../../dsl/Stage.ts"
 import * as Policy from "../../runtime/models/Policy.ts"
 import { computed } from "../../runtime/tensor/read.ts"
 import type { Expression } from "../optimize/algebra/Expression.ts"
-import { reads } from "../optimize/algebra/reads.ts"
+import { type Reads, reads } from "../optimize/algebra/reads.ts"
 import { onTensors } from "../optimize/algebra/tensors.ts"
 import { type Item, itemsOf, tensorsOf } from "../optimize/items.ts"
 import { Objective } from "../optimize/Objective.ts"
@@ -81,6 +81,9 @@ const rootsOf = ({ loss, reads, reward }: Objective) => {
     reads.roles.every((role) => role === "chosen" || role === "rejected")
   return isOfThePair ? [...rewards, loss] : rewards
 }
+
+/** What `preferenceAccuracy` reads of pairs, which may be less than the loss does. */
+export const preferenceReads = (objective: Objective): Reads => reads(rootsOf(objective))
 
 /** One value of each root for each item. */
 const measure = Effect.fnUntraced(function* (

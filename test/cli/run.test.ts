@@ -279,11 +279,11 @@ describe("claims", () => {
     assert.deepStrictEqual(
       checks.map(({ holds, measured, name, seeds }) => ({ name, seeds, holds, measured })),
       [
-        { name: "gain", seeds: 3, holds: true, measured: { value: 1, interval: [1, 1] } },
-        { name: "proportional", seeds: 1, holds: true, measured: { value: 2, interval: null } }
+        { name: "gain", seeds: 3, holds: true, measured: { value: 1, interval: [1, 1], note: null } },
+        { name: "proportional", seeds: 1, holds: true, measured: { value: 2, interval: null, note: null } }
       ]
     )
-    const sweep = await prefline(["verify", checks[1]!.run, "--json"], at)
+    const sweep = await prefline(["verify", checks[1]!.run!, "--json"], at)
     const { nodes, status: verified } = Shapes.only(Shapes.Verified, sweep.stdout)
     assert.strictEqual(verified, "verified")
     assert.deepStrictEqual(
@@ -303,7 +303,7 @@ describe("claims", () => {
     const { stdout } = await here(["claims", "tiny", "--json", "--seeds", "4", "--set", "bonus=3"])
     const { checks } = Shapes.only(Shapes.Claims, stdout)
     assert.strictEqual(checks[0]!.seeds, 4)
-    assert.deepStrictEqual(checks[0]!.measured, { value: 3, interval: [3, 3] })
+    assert.deepStrictEqual(checks[0]!.measured, { value: 3, interval: [3, 3], note: null })
     assert.isFalse(checks[0]!.holds)
   })
 })

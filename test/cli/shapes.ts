@@ -51,6 +51,7 @@ export const Listed = Schema.Array(
   Schema.Struct({
     name: Schema.String,
     family: Schema.String,
+    testbed: Schema.Array(Schema.String),
     description: Schema.String,
     paper: Schema.NullOr(Schema.Struct({ title: Schema.String, arxiv: Schema.String })),
     claim: Schema.NullOr(Schema.String),
@@ -82,23 +83,48 @@ export const Verified = Schema.Struct({
   )
 })
 
+const Check = Schema.Struct({
+  name: Schema.String,
+  kind: Schema.Literals(["exact", "statistical"]),
+  expected: Schema.String,
+  outcome: Schema.Literals(["pass", "fail", "known gap", "gap closed", "not measured"]),
+  holds: Schema.NullOr(Schema.Boolean),
+  measured: Schema.NullOr(
+    Schema.Struct({
+      value: Schema.Finite,
+      interval: Schema.NullOr(Schema.Tuple([Schema.Finite, Schema.Finite])),
+      note: Schema.NullOr(Schema.String)
+    })
+  ),
+  seeds: Schema.Int,
+  knownGap: Schema.NullOr(Schema.String),
+  problem: Schema.NullOr(Schema.String),
+  run: Schema.NullOr(RunId)
+})
+
 export const Claims = Schema.Struct({
   pipeline: Schema.String,
+  description: Schema.String,
+  paper: Schema.NullOr(Schema.Struct({ title: Schema.String, arxiv: Schema.String })),
+  family: Schema.String,
+  testbed: Schema.Array(Schema.String),
   status: Schema.Literals(["passed", "failed"]),
-  checks: Schema.Array(
-    Schema.Struct({
-      name: Schema.String,
-      kind: Schema.Literals(["exact", "statistical"]),
-      expected: Schema.String,
-      measured: Schema.Struct({
-        value: Schema.Finite,
-        interval: Schema.NullOr(Schema.Tuple([Schema.Finite, Schema.Finite]))
-      }),
-      holds: Schema.Boolean,
-      seeds: Schema.Int,
-      run: RunId
-    })
-  )
+  problem: Schema.NullOr(Schema.String),
+  checks: Schema.Array(Check),
+  nodes: Schema.Int,
+  sharedNodes: Schema.Int,
+  unreached: Schema.Int,
+  ms: Schema.Struct({ own: Schema.Finite, shared: Schema.Finite })
+})
+
+const Amount = Schema.Struct({ nodes: Schema.Int, ms: Schema.Finite })
+export const AllClaims = Schema.Struct({
+  status: Schema.Literals(["passed", "failed"]),
+  pipelines: Schema.Array(Claims),
+  computed: Schema.Int,
+  together: Amount,
+  apart: Amount,
+  ratio: Schema.NullOr(Schema.Finite)
 })
 
 /** Decodes the only line of an output; anything before or after it is an error. */

@@ -1,14 +1,19 @@
-import { Effect, Option, Schema } from "effect"
-import { Command, Flag } from "effect/cli"
-import * as Claims from "../../executor/Claims.ts"
+import { Effect, FileSystem, Option, Schema } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import type { Report } from "../../executor/ClaimsReport.ts"
+import * as ClaimsRun from "../../executor/ClaimsRun.ts"
 import { CodeHash } from "../../store/CodeHash.ts"
 import { announce } from "../announce.ts"
+import * as Catalog from "../Catalog.ts"
+import * as Catalogue from "../claims/catalogue.ts"
+import * as Merged from "../claims/merged.ts"
+import * as Text from "../claims/text.ts"
 import * as Display from "../display/Display.ts"
 import { storeAt, withServices } from "../environment.ts"
 import { Unsuccessful } from "../failure.ts"
 import * as Flags from "../flags.ts"
 import * as Format from "../format.ts"
-import { line, Output, printJson, type Style } from "../Output.ts"
+import { line, Output, printJson, type Sink } from "../Output.ts"
 import * as PipelineSource from "../PipelineSource.ts"
 import * as Parameters from "../parameters.ts"
 import * as Workers from "../workers.ts"
@@ -20,10 +25,26 @@ export class ChecksMissing extends Schema.TaggedError<ChecksMissing>()("ChecksMi
   }
 }
 
+/** What is to be held to its claims was not said, or was said in two ways. */
+export class ClaimsMisused extends Schema.TaggedError<ClaimsMisused>()("ClaimsMisused", { problem: Schema.String }) {
+  override get message() {
+    return this.problem
+  }
+}
+
 export const claims = Command.make(
   "claims",
   {
-    pipeline: Flags.pipeline,
+    pipeline: Argument.optional(Flags.pipeline),
+    all: Flag.Boolean("all").pipe(
+      Flag.withDescription("Every pipeline of the catalog, side by side; what they have in common is made once"),
+      Flag.withDefault(false)
+    ),
+    catalogue: Flag.String("catalogue").pipe(
+      Flag.withMetavar("<file.md>"),
+      Flag.withDescription("With --all: writes the table and every check to this file"),
+      Flag.optional
+    ),
     set: Flags.set,
     seeds: Flag.Int("seeds").pipe(
       Flag.withDescription("Runs statistical checks over this many seeds instead of their own"),
@@ -40,48 +61,39 @@ export const claims = Command.make(
     json: Flags.json
   },
   Effect.fn("cli.claims")(
-    function* ({ concurrency, device, json, pipeline, seeds, set, workers }) {
+    function* ({ all, catalogue, concurrency, device, json, pipeline, seeds, set, workers }) {
+      if (all !== Option.isNone(pipeline))
+        return yield* new ClaimsMisused({ problem: "give a pipeline, or --all for those of the catalog" })
+      if (!all && Option.isSome(catalogue))
+        return yield* new ClaimsMisused({ problem: "--catalogue is of all pipelines: give --all" })
+      if (all && set.length > 0)
+        return yield* new ClaimsMisused({ problem: "--set is of one pipeline: it goes with a name, not with --all" })
       const params = yield* Parameters.fromFlags(set, Option.none())
-      const found = yield* PipelineSource.find(pipeline)
-      const built = yield* Parameters.build(found.pipeline, params)
-      if (found.pipeline.checks.length === 0) return yield* new ChecksMissing({ pipeline: built.pipeline })
+      const { layer, subjects, told } = yield* Option.match(pipeline, {
+        onNone: () => fromCatalog,
+        onSome: (name) => named(name, params)
+      })
       const { stderr, stdout } = yield* Output
       const sink = json ? stderr : stdout
-      const options = {
-        source: found.source,
-        concurrency,
-        params,
-        ...(Option.isSome(seeds) ? { seeds: seeds.value } : {})
+      const options = { concurrency, params, ...(Option.isSome(seeds) ? { seeds: seeds.value } : {}) }
+      const prepared = yield* Effect.forEach(subjects, (subject) => ClaimsRun.prepare(subject, options))
+      const graph = ClaimsRun.merged(prepared)
+      const holding = Effect.gen(function* () {
+        const count = yield* Workers.count(workers, [graph])
+        yield* announce(told, sink, count)
+        yield* line(sink, sink.style.dim(sizeOf(prepared, graph.nodes.length)))
+        const listen = Merged.within(yield* Display.make(sink))
+        return yield* ClaimsRun.hold(prepared, { ...options, listen }).pipe(Workers.provide(count))
+      }).pipe(Effect.scoped)
+      const report: Report = yield* withServices(holding, { device, layer, nodes: graph.nodes })
+      yield* line(sink, `\n${all ? allOf(report, sink) : oneOf(report, sink)}`)
+      if (Option.isSome(catalogue)) {
+        yield* (yield* FileSystem.FileSystem).writeFileString(catalogue.value, Catalogue.toMarkdown(report))
+        yield* line(sink, `wrote ${catalogue.value}`)
       }
-      const sweeps = yield* Effect.forEach(found.pipeline.checks, (check) =>
-        Effect.map(Claims.build(found.pipeline, check, options), (sweep) => [check, sweep] as const)
-      )
-      const measure = Effect.fnUntraced(function* ([check, sweep]: (typeof sweeps)[number]) {
-        yield* line(sink, `\ncheck ${sink.style.bold(check.name)}: ${check.expected}`)
-        const listen = yield* Display.make(sink)
-        return yield* Claims.verdict(check, sweep, { ...options, listen })
-      }, Effect.scoped)
-      const graphs = sweeps.map(([, { graph }]) => graph)
-      const all = Effect.gen(function* () {
-        const count = yield* Workers.count(workers, graphs)
-        yield* announce(built, sink, count)
-        return yield* Effect.forEach(sweeps, measure).pipe(Workers.provide(count))
-      })
-      const nodes = graphs.flatMap((graph) => graph.nodes)
-      const verdicts = yield* withServices(all, { device, layer: found.layer, nodes })
-      const failing = verdicts.filter(({ holds }) => !holds)
-      yield* line(sink, `\n${verdicts.map((verdict) => render(verdict, sink.style)).join("\n")}`)
-      if (json) {
-        yield* printJson({
-          pipeline: found.pipeline.name,
-          status: failing.length > 0 ? "failed" : "passed",
-          checks: verdicts.map(toJson)
-        })
-      }
-      if (failing.length > 0) {
-        const names = failing.map(({ name }) => name).join(", ")
-        return yield* new Unsuccessful({ summary: `${found.pipeline.name} does not hold: ${names}` })
-      }
+      if (json) yield* printJson(all ? report : report.pipelines[0])
+      const complaints = report.pipelines.flatMap((pipeline) => Text.complaint(pipeline) ?? [])
+      if (complaints.length > 0) return yield* new Unsuccessful({ summary: complaints.join("\n") })
     },
     (effect, { store }) => Effect.provide(effect, [storeAt(store), CodeHash.layer])
   )
@@ -89,21 +101,45 @@ export const claims = Command.make(
   Command.withDescription("Holds a pipeline to its paper's claims: what is expected, what is measured, pass or FAIL"),
   Command.withExamples([
     { command: "npm run prefline -- claims dpo", description: "All checks of a pipeline" },
-    { command: "npm run prefline -- claims dpo --seeds 10", description: "With narrower intervals" }
+    { command: "npm run prefline -- claims dpo --seeds 10", description: "With narrower intervals" },
+    { command: "npm run prefline -- claims --all", description: "All pipelines of the catalog, as one table" }
   ])
 )
 
-const toJson = ({ measured: { interval, value }, ...verdict }: Claims.Verdict) => ({
-  ...verdict,
-  measured: { value, interval: interval ?? null }
+const fromCatalog = Effect.map(Catalog.entries, (entries) => ({
+  layer: undefined,
+  told: { pipeline: `claims of ${Format.count(entries.length, "pipeline")}`, params: {} },
+  subjects: entries.map((entry): ClaimsRun.Subject => {
+    const { pipeline, source } = PipelineSource.fromEntry(entry)
+    return { pipeline, source, family: Catalog.familyOf(entry) }
+  })
+}))
+
+const named = Effect.fnUntraced(function* (name: string, params: Parameters.Params) {
+  const { layer, pipeline, source } = yield* PipelineSource.find(name)
+  const told = yield* Parameters.build(pipeline, params)
+  if (pipeline.checks.length === 0) return yield* new ChecksMissing({ pipeline: pipeline.name })
+  const family = Catalog.familyOf({ pipeline, module: source.module })
+  const subjects: ReadonlyArray<ClaimsRun.Subject> = [{ pipeline, source, family }]
+  return { layer, told, subjects }
 })
 
-const render = ({ expected, holds, kind, measured, name, seeds }: Claims.Verdict, style: Style): string => {
-  const [low, high] = measured.interval ?? []
-  const interval = low === undefined || high === undefined ? "" : ` [${Format.number(low)}, ${Format.number(high)}]`
-  return [
-    `${holds ? style.green("pass") : style.red("FAIL")}  ${style.bold(name)}  ${style.dim(`${kind}, ${Format.count(seeds, "seed")}`)}`,
-    `      expected  ${expected}`,
-    `      measured  ${Format.number(measured.value)}${interval}`
-  ].join("\n")
+const sizeOf = (prepared: ReadonlyArray<ClaimsRun.Prepared>, nodes: number) => {
+  const checks = prepared.reduce((total, { pipeline }) => total + pipeline.checks.length, 0)
+  const runs = prepared.reduce((total, { sweeps }) => total + sweeps.length, 0)
+  return `${Format.count(checks, "check")} in ${Format.count(runs, "run")}, ${Format.count(nodes, "node")} in all`
+}
+
+const oneOf = (report: Report, sink: Sink) => {
+  const { computed, pipelines, together } = report
+  const counted = `${Format.count(together.nodes, "node")}, ${computed} computed now; they took ${Format.duration(together.ms)}`
+  return `${Text.checks(pipelines[0]!, sink.style)}\n\n${sink.style.dim(counted)}`
+}
+
+/** Every check where something is to be read about it, then the table. */
+const allOf = (report: Report, sink: Sink) => {
+  const { style } = sink
+  const listed = report.pipelines.map((pipeline) => `${style.bold(pipeline.pipeline)}\n${Text.checks(pipeline, style)}`)
+  const computed = `${report.computed} computed now`
+  return [...listed, Text.table(report, style), `${Text.sharing(report)}\n${style.dim(computed)}`].join("\n\n")
 }

@@ -25,10 +25,11 @@ export const list = Command.make(
 )
 
 const describe = (entry: Catalog.Entry) => {
-  const { checks, claim, description, name, paper } = entry.pipeline
+  const { checks, claim, description, name, paper, testbed } = entry.pipeline
   return {
     name,
     family: Catalog.familyOf(entry),
+    testbed,
     description,
     paper: paper ?? null,
     claim: claim ?? null,
@@ -38,9 +39,12 @@ const describe = (entry: Catalog.Entry) => {
   }
 }
 
-const render = ({ claim, description, family, name, paper, parameters }: ReturnType<typeof describe>, style: Style) =>
+const render = (
+  { claim, description, family, name, paper, parameters, testbed }: ReturnType<typeof describe>,
+  style: Style
+) =>
   [
-    `${style.bold(name)} ${style.dim(`(${family})`)}  ${description}`,
+    `${style.bold(name)} ${style.dim(`(${[family, ...testbed].join(", ")})`)}  ${description}`,
     ...(paper === null ? [] : [`  paper  ${paper.title} (arXiv ${paper.arxiv})`]),
     ...(claim === null ? [] : [`  claim  ${claim}`]),
     Parameters.toTable(parameters)

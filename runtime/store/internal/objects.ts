@@ -156,8 +156,9 @@ const examine = Effect.fnUntraced(function* (path: string, file: ArtifactRef.Fil
   const identity = Fs.fstatSync(fd, { bigint: true })
   if (identity.size !== BigInt(file.bytes)) return damaged(identity)
   const hash = createHash("sha256")
+  const buffer = Buffer.allocUnsafe(CHUNK) // one for all: nothing of a chunk is kept
   for (let at = 0; ; ) {
-    const chunk = yield* readChunk(fd, at)
+    const chunk = yield* readChunk(fd, at, buffer)
     if (chunk.length === 0) break
     hash.update(chunk)
     at += chunk.length
@@ -172,10 +173,9 @@ const openedForReading = (path: string) =>
   )
 
 /** To the end even if interrupted, so that the file is never closed under a read in flight. */
-const readChunk = (fd: number, at: number) =>
+const readChunk = (fd: number, at: number, buffer = Buffer.allocUnsafe(CHUNK)) =>
   Effect.uninterruptible(
     Effect.callback<Uint8Array, unknown>((resume) => {
-      const buffer = Buffer.allocUnsafe(CHUNK)
       Fs.read(fd, buffer, 0, CHUNK, at, (error, read) =>
         resume(error === null ? Effect.succeed(buffer.subarray(0, read)) : Effect.fail(error))
       )

@@ -42,7 +42,7 @@ const objective = ({ alpha, beta, divergence }: Options) => {
  * for `alpha`.
  * **Gotchas** This `jsd` is twice the Jensen-Shannon divergence, and half as curved at the reference as the others: equal
  * `beta` are not equal strengths. TRL's alpha is 1 less this one.
- * **Source** Wang et al. 2023, arXiv 2309.16240, table 1; defaults of alecwangcq/f-divergence-dpo.
+ * **Source** Wang et al. 2023, arXiv 2309.16240; defaults of alecwangcq/f-divergence-dpo.
  */
 export const fDpo = defineReferenced("f-dpo", {
   module: import.meta.url,

@@ -10,5 +10,5 @@ export const normalizationField = (fallback: Normalization) =>
 /** How many answers a group has, at least 2. */
 export const answersField = Schema.Int.check(Schema.isGreaterThanOrEqualTo(2)).pipe(withDefault(4))
 
-/** `half` replaces `ln Z` by what it is to first order; `given` reads it from the number `logZ`. */
+/** Where the number `logZ`, the `ln Z` of a prompt in nats, is generated. */
 export const logZRange = { minimum: -5, maximum: 5 } as const

@@ -27,7 +27,7 @@ const objective = ({ beta, link, weight, marginWeight = 1 - weight }: Options) =
  * `marginChosen` and `marginRejected`, the other objectives' reward of each answer; `v = marginWeight` is `1 - weight` unless
  * told, and 1 for numbers that are weighted sums already. `weight` of the pair's own objective in [0.05, 1]: at 1 it is DPO.
  * **Gotchas** Weights compare rewards only where these are of one scale.
- * **Source** Zhou et al. 2023, arXiv 2310.03708, eq. 7; defaults of ZHZisZZ/modpo.
+ * **Source** Zhou et al. 2023, arXiv 2310.03708; defaults of ZHZisZZ/modpo.
  */
 export const modpo = defineReferenced("modpo", {
   module: import.meta.url,

@@ -17,7 +17,7 @@ const objective = ({ answers, beta }: { readonly answers: number; readonly beta:
  * reference)`.
  * **Details** `loss = sum_k ln sum_{j >= k} exp(r_j - r_k)` over the answers `answer0` (the best), `answer1`, … (the worst
  * last). Two answers are DPO. `ln K!` where policy and reference agree.
- * **Source** Rafailov et al. 2023, arXiv 2305.18290, appendix A.3.
+ * **Source** Rafailov et al. 2023, arXiv 2305.18290, on Plackett-Luce.
  */
 export const plackettLuce = defineReferenced("plackett-luce", {
   module: import.meta.url,

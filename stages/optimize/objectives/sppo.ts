@@ -38,7 +38,7 @@ const objective = ({ answers, eta, logZ, mode }: Options) => {
  * rejected answer are the numbers `winRateChosen` and `winRateRejected`; `single`: the number `label`, the probability that
  * chosen beats rejected, and 1 less it; `hard`: 1 and 0, and the sum instead of the mean; `all`: `score0`, … of `answer0`, …,
  * `answers` of them. `ln Z` is `eta / 2`, right to first order, or the number `logZ`.
- * **Source** Wu et al. 2024, arXiv 2405.00675, eq. 4.6; uclaml/SPPO, which takes `eta = 1000`; `hard` is TRL's `sppo_hard`.
+ * **Source** Wu et al. 2024, arXiv 2405.00675; uclaml/SPPO, which takes `eta = 1000`; `hard` is TRL's `sppo_hard`.
  */
 export const sppo = defineReferenced("sppo", {
   module: import.meta.url,

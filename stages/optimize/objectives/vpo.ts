@@ -24,7 +24,7 @@ const objective = ({ alpha, beta, setting }: Options) => {
  * offline; `r_c` is that of the answer `calibration`, drawn from a fixed distribution. `alpha >= 0` is for each pair: the
  * paper's, for the sum over all, divided by their number. At 0 it is DPO and reads no calibration.
  * **Gotchas** Online the loss has no lower bound where a calibration answer never wins: few steps a round.
- * **Source** Cen et al. 2024, arXiv 2405.19320, eq. 14 and 16; the defaults are ours.
+ * **Source** Cen et al. 2024, arXiv 2405.19320; the defaults are ours.
  */
 export const vpo = defineReferenced("vpo", {
   module: import.meta.url,

@@ -143,7 +143,7 @@ describe("worked examples", () => {
       loss(gpm({ blocks }), itemOf(pair, {}, { chosen: v, rejected: w }))
     is(score([0.6, 0.8], [1, 0]), 8.0003354064, 10)
     is(score([1, 0], [0.6, 0.8]), 0.0003354064, 10)
-    is(score([0.5, 0.5, -0.5, 0.5], [0.1, 0.7, 0.7, -0.1], 2), 0.6931471806, 10)
+    is(score([0.5, 0.5, -0.5, 0.5], [0.1, 0.7, 0.7, -0.1], 2), Math.LN2, 10)
     const circle = [0, 120, 240].map((degrees) => [
       Math.cos((degrees * Math.PI) / 180),
       Math.sin((degrees * Math.PI) / 180)
@@ -193,7 +193,7 @@ describe("worked examples", () => {
       itemOf({ chosen: [[Math.log(0.3)], [Math.log(0.25)]], rejected: [[Math.log(minus)], [Math.log(0.25)]] })
     const same = flexDpo({ betaMinus: 0.1 })
     is(loss(same, at(0.02)), 0.5668837, 7)
-    is(loss(flexDpo(), at(0.02)), 0.5890558, 7)
+    is(loss(flexDpo(), at(0.02)), 0.5890557, 7)
     const byProbability = (minus: number) =>
       [pulls(same, at(minus), "chosen")[0]! / 0.3, pulls(same, at(minus), "rejected")[0]! / minus] as const
     is(byProbability(0.02)[0], -0.1442365, 7)

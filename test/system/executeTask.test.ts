@@ -82,7 +82,7 @@ layer(Device.layer("wasm"))("executeTask", (it) => {
           return lines
         })
         assert.deepStrictEqual(yield* inChild, [{ digest: digests["policy"] }])
-        System.edit(copy, "stages/optimize/links.ts", "tf.softplus(tf.neg(gap))", "tf.softplus(tf.mul(-2, gap))")
+        System.edit(copy, "stages/optimize/links.ts", "X.softplus(X.neg(gap))", "X.softplus(X.mul(-2, gap))")
         assert.deepStrictEqual(yield* inChild, [{ refused: "TaskStale" }])
         System.assertUndamaged(root)
       })

@@ -372,7 +372,7 @@ describe("worker threads", () => {
           const inTurn = (between: () => void) =>
             Effect.gen(function* () {
               const { dispatch } = yield* Dispatcher
-              System.edit(copy, links, "tf.softplus(tf.neg(gap))", "tf.softplus(tf.mul(-2, gap))")
+              System.edit(copy, links, "X.softplus(X.neg(gap))", "X.softplus(X.mul(-2, gap))")
               const base = yield* dispatch(tasks.get("base")!, Effect.never)
               assert.strictEqual(base.digest, digests["base"])
               between()

@@ -39,7 +39,7 @@ const steps: ReadonlyArray<Step> = [
     what: "comments, white space and types, in a loss, a reward and a kernel",
     edits: [
       [links, "export const hinge", "// Not used by dpo.\n\n\nexport   const hinge"],
-      [links, "export type Link =", "export type Gap = tf.Tensor1D\nexport type Link ="],
+      [links, "export type Link =", "export type Gap = X.Expression\nexport type Link ="],
       ["stages/optimize/objectives/dpo.ts", "readonly beta: number", "readonly beta: number | 1"],
       [afinn, "const read = ", "/* What the answer is read for. */ const\tread =\n"],
       [
@@ -55,14 +55,14 @@ const steps: ReadonlyArray<Step> = [
   },
   {
     what: "a helper of dpo's module that dpo does not call",
-    edits: [[links, "tf.sub<tf.Tensor1D>(1, gap)", "tf.sub<tf.Tensor1D>(2, gap)"]],
+    edits: [[links, "X.relu(X.sub(1, gap))", "X.relu(X.sub(2, gap))"]],
     computed: ["policy"],
     differing: [],
     why: { policy: `code: ${links} changed` }
   },
   {
     what: "the helper that is dpo's loss",
-    edits: [[links, "tf.softplus(tf.neg(gap))", "tf.softplus(tf.mul(-2, gap))"]],
+    edits: [[links, "X.softplus(X.neg(gap))", "X.softplus(X.mul(-2, gap))"]],
     computed: ["policy", "report"],
     differing: ["policy", "report"],
     why: { policy: `code: ${links} changed` }

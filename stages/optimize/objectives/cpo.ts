@@ -3,8 +3,8 @@ import { NonNegative, Positive, withDefault } from "../../../dsl/Params.ts"
 import { add, mul } from "../algebra/Expression.ts"
 import { hinge, logistic, smooth, squared } from "../links.ts"
 import { defineReferenceFree } from "../Objective.ts"
-import { gap, meanLogProb, scaled, sumLogProb } from "../statistics.ts"
-import { behaviourCloning, tokenMeanField } from "./behaviourCloning.ts"
+import { gap, meanLogProb, negativeLogLikelihood, scaled, sumLogProb } from "../statistics.ts"
+import { normalizationField } from "./fields.ts"
 import { labelSmoothingField } from "./labelSmoothing.ts"
 
 /**
@@ -13,7 +13,7 @@ import { labelSmoothingField } from "./labelSmoothing.ts"
  * preference is, by `link`: `"sigmoid"`: `-(1 - e) ln sigma(z) - e ln sigma(-z)`, `e = labelSmoothing`; `"hinge"`:
  * `max(0, 1 - z)`, smoothed likewise; `"ipo"`: `(z / beta - 1 / (2 beta))^2` where `r` takes the mean over an answer's tokens.
  * `beta > 0`, `cpoAlpha >= 0`. There is no reference.
- * **Gotchas** The paper's cloning term is the sum over the answer's tokens; TRL's, `tokenMean: "batch"`, the mean over all
+ * **Gotchas** The paper's cloning term is the sum over the answer's tokens; TRL's, `normalization: "tokenMean"`, the mean over all
  * chosen tokens of the batch, which makes an item's loss depend on the batch around it.
  * **Source** Xu et al. 2024, arXiv 2401.08417; names and defaults of TRL's CPOTrainer.
  */
@@ -25,15 +25,18 @@ export const cpo = defineReferenceFree("cpo", {
     cpoAlpha: NonNegative.pipe(withDefault(1)),
     labelSmoothing: labelSmoothingField,
     link: Schema.Literals(["sigmoid", "hinge", "ipo"]).pipe(withDefault("sigmoid")),
-    tokenMean: tokenMeanField
+    normalization: normalizationField("sequenceMean")
   },
-  make: ({ beta, cpoAlpha, labelSmoothing, link, tokenMean }) => {
+  make: ({ beta, cpoAlpha, labelSmoothing, link, normalization }) => {
     const logProb = link === "ipo" ? meanLogProb : sumLogProb
     const reward = scaled(beta, logProb)
     const preference =
       link === "ipo"
         ? squared(1 / (2 * beta))(gap(logProb))
         : smooth(labelSmoothing)(link === "hinge" ? hinge : logistic)(gap(reward))
-    return { reward, loss: cpoAlpha === 0 ? preference : add(preference, mul(behaviourCloning(tokenMean), cpoAlpha)) }
+    return {
+      reward,
+      loss: cpoAlpha === 0 ? preference : add(preference, mul(negativeLogLikelihood(normalization)("chosen"), cpoAlpha))
+    }
   }
 })

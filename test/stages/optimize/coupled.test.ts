@@ -92,7 +92,7 @@ const coupled: ReadonlyArray<AnyObjective> = [
   aotUnpaired({ beta: 0.5 }),
   betaDpo({ beta: 0.5, level: "item", momentum: 0.5 }),
   betaDpo({ beta: 0.5, level: "batch", momentum: 0.5 }),
-  cpo({ tokenMean: "batch" })
+  cpo({ normalization: "tokenMean" })
 ]
 
 layer(Device.layer("wasm"))("training on losses of a batch", (it) => {

@@ -82,10 +82,6 @@ const smooth: ReadonlyArray<readonly [objective: AnyObjective, oracle: Oracle.Or
     Oracle.regression(pair, (item, _, i) => 2 * (i === 0 ? n(item, "label") : 1 - n(item, "label")) - n(item, "logZ"))
   ],
   [
-    sppo({ mode: "hard", eta: 4 }),
-    (items) => Oracle.regression(pair, (_, __, i) => (i === 0 ? 2 : -2))(items).map((x) => 2 * x)
-  ],
-  [
     sppo({ mode: "all", answers: 3, eta: 2 }),
     Oracle.regression(three, (item, _, i) => 2 * (n(item, `score${i}`) - 0.5))
   ],
@@ -237,7 +233,6 @@ describe("each method is what its equation says", () => {
       [rpo({ baseline: "sft" }), ["chosen,rejected,sft", "", true, false, 0]],
       [gpm({ blocks: 3 }), ["chosen,rejected", "", false, false, 6]],
       [gpo({ logZ: "given" }), ["chosen,rejected", "logZ,scoreChosen,scoreRejected", true, false, 0]],
-      [sppo({ mode: "hard" }), ["chosen,rejected", "", true, false, 0]],
       [tpo(), ["chosen,gold,rejected", "", false, false, 0]],
       [
         withDegree({ objective: bradleyTerry(), levels: 2 }),

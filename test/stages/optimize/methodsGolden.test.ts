@@ -18,6 +18,7 @@ import { plackettLuce } from "../../../stages/optimize/objectives/plackettLuce.t
 import { rpo } from "../../../stages/optimize/objectives/rpo.ts"
 import { simpo } from "../../../stages/optimize/objectives/simpo.ts"
 import { sppo } from "../../../stages/optimize/objectives/sppo.ts"
+import { sppoHard } from "../../../stages/optimize/objectives/sppoHard.ts"
 import { srpo } from "../../../stages/optimize/objectives/srpo.ts"
 import { tgdpo } from "../../../stages/optimize/objectives/tgdpo.ts"
 import { tpo, tpoL } from "../../../stages/optimize/objectives/tpo.ts"
@@ -309,11 +310,11 @@ describe("one method is another", () => {
   it.effect("tpoL without gold is simpo", () =>
     same(tpoL({ alpha: 0, beta: 2, gamma: 0.5 }), simpo({ beta: 2, gammaBetaRatio: 0.25 }))
   )
-  it.effect("sppo hard is twice sppo at win rates 1 and 0", () =>
+  it.effect("sppoHard is twice sppo at win rates 1 and 0", () =>
     assertLaws([
       Law.make("twice", itemsFor(sppo().implementation), (found) => {
         const items = found.map((item) => ({ ...item, numbers: { winRateChosen: 1, winRateRejected: 0 } }))
-        const [hard, soft] = [sppo({ mode: "hard" }), sppo()].map((o) => evaluate(o.implementation, items).loss)
+        const [hard, soft] = [sppoHard({ beta: 1 }), sppo()].map((o) => evaluate(o.implementation, items).loss)
         return near(
           hard!,
           soft!.map((x) => 2 * x),

@@ -66,8 +66,8 @@ const each =
   (loss: (item: Item, held: Item) => number): Oracle =>
   (items, held) =>
     items.map((item, i) => loss(item, held[i]!))
-const tokenMean = (items: ReadonlyArray<Item>) =>
-  -total(items.map((item) => sum(item, "chosen"))) / total(items.map((item) => n(item, "chosen")))
+const tokenMean = (item: Item, items: ReadonlyArray<Item>) =>
+  (-sum(item, "chosen") * items.length) / total(items.map((item) => n(item, "chosen")))
 
 const cases: ReadonlyArray<readonly [AnyObjective, Oracle]> = [
   [dpo({ beta: 0.3, labelSmoothing: 0.1 }), each((x) => smoothed(0.1, 0.3 * d(x)))],
@@ -100,15 +100,15 @@ const cases: ReadonlyArray<readonly [AnyObjective, Oracle]> = [
     each((x) => (meanOf(x, "chosen") - meanOf(x, "rejected") - 2) ** 2 - meanOf(x, "chosen"))
   ],
   [
-    cpo({ beta: 0.3, tokenMean: "batch" }),
-    (items) => items.map((x) => nls(0.3 * (sum(x, "chosen") - sum(x, "rejected"))) + tokenMean(items))
+    cpo({ beta: 0.3, normalization: "tokenMean" }),
+    (items) => items.map((x) => nls(0.3 * (sum(x, "chosen") - sum(x, "rejected"))) + tokenMean(x, items))
   ],
   [
     orpo({ lambda: 0.5 }),
     each((x) => -meanOf(x, "chosen") + 0.5 * nls(logOdds(meanOf(x, "chosen")) - logOdds(meanOf(x, "rejected"))))
   ],
   [sft(), each((x) => -meanOf(x, "chosen"))],
-  [sft({ tokenMean: "batch" }), (items) => items.map(() => tokenMean(items))],
+  [sft({ normalization: "tokenMean" }), (items) => items.map((x) => tokenMean(x, items))],
   [
     slicHf({ delta: 2, lambda: 0.3 }),
     each((x) => Math.max(0, 2 - sum(x, "chosen") + sum(x, "rejected")) - 0.3 * sum(x, "chosen"))
@@ -433,8 +433,8 @@ describe("reductions", () => {
     for (const items of short) {
       for (const make of [cpo, sft, orpo] as ReadonlyArray<(o: object) => AnyObjective>)
         assert.closeTo(
-          total(losses(make({ tokenMean: "batch" }), ...items)),
-          total(losses(make({ tokenMean: "sequence" }), ...items)),
+          total(losses(make({ normalization: "tokenMean" }), ...items)),
+          total(losses(make({ normalization: "sequenceMean" }), ...items)),
           1e-10
         )
     }

@@ -1,14 +1,20 @@
-import { Schema, Stream } from "effect"
+import { Arbitrary, Schema, Stream } from "effect"
 import { type Pair, Pairs } from "../../dsl/artifacts.ts"
 import { ExactPolicyValue, type World, WorldValue } from "../../dsl/exactArtifacts.ts"
+import * as Law from "../../dsl/Law.ts"
 import { Count, Probability, withDefault } from "../../dsl/Params.ts"
-import type { Rng } from "../../dsl/Rng.ts"
+import * as Rng from "../../dsl/Rng.ts"
 import * as Stage from "../../dsl/Stage.ts"
 import { policyOf } from "../../runtime/exact/families.ts"
 import { sigmoid } from "../../runtime/exact/numbers.ts"
-import { type Row, sampleRow } from "../../runtime/exact/Policy.ts"
+import { type Policy, type Row, sampleRow } from "../../runtime/exact/Policy.ts"
+import { Bandits, SeedNumber } from "./generated.ts"
 import { goldFields } from "./goldFields.ts"
 import { completionOf, type Gold, goldOf, promptOf } from "./rows.ts"
+
+const given = Arbitrary.all([Bandits, SeedNumber]).pipe(
+  Arbitrary.map(([bandit, seed]) => [bandit, Rng.make(seed, "comparisons")] as const)
+)
 
 /**
  * Pairs of answers sampled from a policy (the world's reference unless `policy` is given; the second answer from `opponent`
@@ -33,22 +39,67 @@ export const comparisons = Stage.make({
   inputs: { policy: Stage.optional(ExactPolicyValue), opponent: Stage.optional(ExactPolicyValue) },
   output: Pairs,
   random: true,
+  laws: [
+    Law.make("compares two different answers to one context", given, ([{ world }, rng]) =>
+      drawn(world, rng, {}).every(
+        ({ chosen, prompt, rejected }) => chosen.text !== rejected.text && /^c[01]$/.test(prompt.id)
+      )
+    ),
+    Law.make("labelled by argmax it prefers the higher gold reward", given, ([{ world }, rng]) =>
+      drawn(world, rng, { labels: "argmax" }).every(
+        ({ numbers }) => numbers!["goldChosen"]! > numbers!["goldRejected"]!
+      )
+    ),
+    Law.make("flipped with probability 1 it turns every pair round", given, ([{ world }, rng]) => {
+      const [clean, flipped] = [drawn(world, rng, {}), drawn(world, rng, { flip: 1 })]
+      return clean.every(({ chosen, id }, i) => flipped[i]!.id === id && flipped[i]!.rejected.text === chosen.text)
+    }),
+    Law.make("a smaller number of pairs is the beginning of a larger one", given, ([{ world }, rng]) => {
+      const [few, many] = [drawn(world, rng, { count: 5 }), drawn(world, rng, { count: 12 })]
+      return JSON.stringify(few) === JSON.stringify(many.slice(0, few.length))
+    })
+  ],
   run: ({ input: world, inputs, params, rng }) =>
     Stream.suspend(() => {
       const policy = policyOf(inputs.policy ?? world.reference)
       const opponent = inputs.opponent === undefined ? policy : policyOf(inputs.opponent)
-      const { contexts } = policy.process
       return Stream.range(0, params.count - 1).pipe(
-        Stream.map((i) => {
-          const draws = rng.fork(i)
-          const first = sampleRow(policy, i % contexts, draws.fork("first"))
-          const second = sampleRow(opponent, i % contexts, draws.fork("second"))
-          return labelled(world, i, [first, second], params, draws)
-        }),
+        Stream.map((i) => comparison(world, [policy, opponent], i, params, rng)),
         Stream.flattenIterable
       )
     }).pipe(Stream.catchDefect((cause) => Stream.fail(new ComparisonsFailed({ cause }))))
 })
+
+type Options = Gold & { readonly flip: number; readonly labels: "sampled" | "argmax" }
+
+/** Pair `i`, or none. */
+const comparison = (
+  world: World,
+  [policy, opponent]: readonly [Policy, Policy],
+  i: number,
+  options: Options,
+  rng: Rng.Rng
+): ReadonlyArray<Pair> => {
+  const { contexts } = policy.process
+  const draws = rng.fork(i)
+  const first = sampleRow(policy, i % contexts, draws.fork("first"))
+  const second = sampleRow(opponent, i % contexts, draws.fork("second"))
+  return labelled(world, i, [first, second], options, draws)
+}
+
+const drawn = (world: World, rng: Rng.Rng, told: Partial<Options & { readonly count: number }>) => {
+  const policy = policyOf(world.reference)
+  const options = {
+    objective: 0,
+    perToken: false,
+    lengthWeight: 0,
+    scale: 1,
+    flip: 0,
+    labels: "sampled",
+    ...told
+  } as const
+  return Array.from({ length: told.count ?? 10 }, (_, i) => comparison(world, [policy, policy], i, options, rng)).flat()
+}
 
 /** The world cannot judge what the policy writes. */
 export class ComparisonsFailed extends Schema.TaggedError<ComparisonsFailed>()("ComparisonsFailed", {
@@ -65,8 +116,8 @@ const labelled = (
   world: World,
   i: number,
   [first, second]: readonly [Row, Row],
-  { flip, labels, ...gold }: Gold & { readonly flip: number; readonly labels: "sampled" | "argmax" },
-  draws: Rng
+  { flip, labels, ...gold }: Options,
+  draws: Rng.Rng
 ): ReadonlyArray<Pair> => {
   if (sameAnswer(first, second)) return []
   const matrix = world.preferences?.[first.context]

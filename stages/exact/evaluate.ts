@@ -1,15 +1,18 @@
 import { Effect } from "effect"
 import { type Estimate, type Evaluation, EvaluationReport } from "../../dsl/artifacts.ts"
-import { ExactPolicyValue, type World, WorldValue } from "../../dsl/exactArtifacts.ts"
+import { type ExactPolicy, ExactPolicyValue, type World, WorldValue } from "../../dsl/exactArtifacts.ts"
+import * as Law from "../../dsl/Law.ts"
 import { NonNegative, withDefault } from "../../dsl/Params.ts"
 import * as Stage from "../../dsl/Stage.ts"
-import { expectedReward as expectedRewardOf, winRate } from "../../runtime/exact/bandit.ts"
+import { expectedReward as expectedRewardOf, klOptimum, winRate } from "../../runtime/exact/bandit.ts"
 import { divergence, jsd } from "../../runtime/exact/divergences.ts"
 import { expectedLength, expectedReward, policyEntropy, policyKl } from "../../runtime/exact/expectations.ts"
 import { policyOf } from "../../runtime/exact/families.ts"
 import { exploitability } from "../../runtime/exact/games.ts"
 import { type Numbers, spread, totalVariation } from "../../runtime/exact/numbers.ts"
 import { type Policy, responseLogProbs } from "../../runtime/exact/Policy.ts"
+import { expectedMeanReward } from "../../runtime/exact/perSymbol.ts"
+import { Bandits, close } from "./generated.ts"
 import { preferencesOf } from "./population.ts"
 import { WorldInvalid } from "./Worlds.ts"
 
@@ -19,7 +22,7 @@ import { WorldInvalid } from "./Worlds.ts"
  *
  * - `kl` (policy from the world's reference), `kl/reverse`, `entropy`, in nats; `length/policy`, `length/reference` in symbols;
  * - `reward/policy`, `reward/reference` (of symbols, or of objective 0) and for each objective k `reward<k>/policy`,
- *   `reward<k>/reference`;
+ *   `reward<k>/reference`; of sequences, `reward_per_symbol/…`, the mean over an answer's symbols;
  * - for bandits: `value`, the reward of objective 0 less `beta` times `kl`; `win_rate` against the reference;
  *   `exploitability`; `jsd`; `implicit_reward/spread`: how far `beta ln(policy / reference) - reward` is from being constant;
  * - with a `target` policy: `target/kl` (target from policy), `target/kl_reverse`, `target/max_error` (probabilities),
@@ -33,28 +36,52 @@ export const evaluate = Stage.make({
   input: WorldValue,
   inputs: { policy: ExactPolicyValue, target: Stage.optional(ExactPolicyValue) },
   output: EvaluationReport,
+  laws: [
+    Law.make("finds the reference equal to itself", Bandits, ({ world }) => {
+      const found = measured(world, world.reference, world.reference, 1)
+      const zero = ["kl", "kl/reverse", "jsd", "target/kl", "target/max_error", "target/max_log_error"]
+      return zero.every((name) => close(found[name]!.mean, 0, 1e-12)) && close(found["win_rate"]!.mean, 0.5)
+    }),
+    Law.make("has divergences that are not negative, and 0 for equal policies alone", Bandits, ({ policy, world }) => {
+      const { jsd: ours, kl, "kl/reverse": reverse } = measured(world, policy, undefined, 0)
+      return [ours, kl, reverse].every((found) => found!.mean >= -1e-12)
+    }),
+    Law.make("two policies win against each other 1 together", Bandits, ({ other, policy, world }) => {
+      const [there, back] = [measured(world, policy, other, 0), measured(world, other, policy, 0)]
+      return close(there["target/win_rate"]!.mean + back["target/win_rate"]!.mean, 1)
+    }),
+    Law.make("no policy is worth more than the optimum of reward and KL", Bandits, ({ policy, world }) => {
+      const { contexts, responses } = { contexts: world.rewards![0]!.length, responses: world.rewards![0]![0]!.length }
+      const reference = policyOf(world.reference)
+      const theta = world.rewards![0]!.flatMap((reward, context) => [
+        ...klOptimum(responseLogProbs(reference, context), reward, 0.7).logPolicy
+      ])
+      const best = measured(world, { family: { kind: "softmax", contexts, responses }, theta }, undefined, 0.7)
+      return best["value"]!.mean >= measured(world, policy, undefined, 0.7)["value"]!.mean - 1e-9
+    })
+  ],
   run: ({ input: world, inputs, params: { beta } }) =>
     Effect.try({
-      try: (): Evaluation => {
-        const policy = policyOf(inputs.policy)
-        const reference = policyOf(world.reference)
-        const target = inputs.target && policyOf(inputs.target)
-        const contexts = Array.from({ length: policy.process.contexts }, (_, context) => ({
-          ...everywhere(world, context, policy, reference),
-          ...(policy.process.horizon === 1
-            ? { ...amongResponses(world, context, policy, reference, beta), ...against(world, context, policy, target) }
-            : target === undefined
-              ? {}
-              : {
-                  "target/kl": policyKl(target, policy, context),
-                  "target/kl_reverse": policyKl(policy, target, context)
-                })
-        }))
-        return { estimates: over(contexts), examples: [] }
-      },
+      try: (): Evaluation => ({ estimates: measured(world, inputs.policy, inputs.target, beta), examples: [] }),
       catch: (cause) => new WorldInvalid({ problem: cause instanceof Error ? cause.message : String(cause) })
     })
 })
+
+/** All estimates. Throws a RangeError where the policies are not of the world. */
+const measured = (world: World, own: ExactPolicy, aim: ExactPolicy | undefined, beta: number) => {
+  const policy = policyOf(own)
+  const reference = policyOf(world.reference)
+  const target = aim && policyOf(aim)
+  const contexts = Array.from({ length: policy.process.contexts }, (_, context) => ({
+    ...everywhere(world, context, policy, reference),
+    ...(policy.process.horizon === 1
+      ? { ...amongResponses(world, context, policy, reference, beta), ...against(world, context, policy, target) }
+      : target === undefined
+        ? {}
+        : { "target/kl": policyKl(target, policy, context), "target/kl_reverse": policyKl(policy, target, context) })
+  }))
+  return over(contexts)
+}
 
 type Values = Readonly<Record<string, number>>
 
@@ -68,7 +95,9 @@ const everywhere = ({ tokenRewards }: World, context: number, policy: Policy, re
     ? {}
     : {
         "reward/policy": expectedReward(policy, context, tokenRewards),
-        "reward/reference": expectedReward(reference, context, tokenRewards)
+        "reward/reference": expectedReward(reference, context, tokenRewards),
+        "reward_per_symbol/policy": expectedMeanReward(policy, context, tokenRewards),
+        "reward_per_symbol/reference": expectedMeanReward(reference, context, tokenRewards)
       })
 })
 

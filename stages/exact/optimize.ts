@@ -1,16 +1,20 @@
-import { Effect, Schema, Stream } from "effect"
+import { Arbitrary, Effect, Schema, Stream } from "effect"
 import { type Pair, Pairs } from "../../dsl/artifacts.ts"
 import { type ExactPolicy, ExactPolicyValue } from "../../dsl/exactArtifacts.ts"
+import * as Law from "../../dsl/Law.ts"
 import { Count, NonNegative, Positive, withDefault } from "../../dsl/Params.ts"
 import * as Stage from "../../dsl/Stage.ts"
 import { familyOf, policyOf } from "../../runtime/exact/families.ts"
 import * as Minimize from "../../runtime/exact/minimize.ts"
 import * as Float64 from "../optimize/algebra/float64.ts"
 import type { Reads } from "../optimize/algebra/reads.ts"
+import { logistic } from "../optimize/links.ts"
 import { NothingToTrainOn } from "../optimize/loop.ts"
-import { Objective } from "../optimize/Objective.ts"
+import { Objective, objective } from "../optimize/Objective.ts"
+import { gap, sumLogRatio } from "../optimize/statistics.ts"
+import { Bandits, close, SeedNumber } from "./generated.ts"
 import { exactItems } from "./items.ts"
-import { rowOf } from "./rows.ts"
+import { completionOf, promptOf, rowOf } from "./rows.ts"
 
 /** A minimization left the finite numbers, or was given pairs or policies that do not belong together. */
 export class MinimizationFailed extends Schema.TaggedError<MinimizationFailed>()("MinimizationFailed", {
@@ -76,6 +80,26 @@ const distinct = (pairs: ReadonlyArray<Pair>, reads: Reads): ReadonlyArray<Pair>
   return Array.from(found.values(), ({ pair, weight }) => ({ ...pair, numbers: { ...pair.numbers, weight } }))
 }
 
+/** The logistic loss of log-ratios on some pairs of a bandit, and the same with the pairs in disorder and twice. */
+const Compared = Arbitrary.all([Bandits, Arbitrary.array(SeedNumber, { minLength: 1, maxLength: 6 })]).pipe(
+  Arbitrary.map(([{ policy, world }, draws]) => {
+    const responses = world.rewards![0]![0]!.length
+    const answer = (response: number) => completionOf({ context: 0, tokens: [response], finish: "stop" })
+    const pairs = draws.map((draw, i): Pair => {
+      const chosen = draw % responses
+      const rejected = (chosen + 1 + (draw % (responses - 1))) % responses
+      return { id: `${i}`, prompt: promptOf(0), chosen: answer(chosen), rejected: answer(rejected), margin: 0 }
+    })
+    const regression = objective({ reward: sumLogRatio, loss: logistic(gap(sumLogRatio)) })
+    const lossOf = (pairs: ReadonlyArray<Pair>) => meanLoss(regression, pairs, policy, { reference: world.reference })
+    return {
+      loss: lossOf(pairs),
+      again: lossOf([...pairs, ...pairs].toReversed()),
+      start: Float64Array.from(policy.theta)
+    }
+  })
+)
+
 /**
  * Minimizes an objective over pairs (its mean by the pairs' `weight`) in the family of the policy that it starts from.
  * Fails with `MinimizationFailed` where the loss is not finite, or pairs and policies do not fit.
@@ -92,13 +116,34 @@ export const optimize = Stage.make({
     guide: Stage.optional(ExactPolicyValue)
   },
   output: ExactPolicyValue,
-  run: ({ input, inputs: { from, guide, reference }, params: { by, objective, ...options } }) =>
+  laws: [
+    Law.make("lowers the loss", Compared, ({ loss, start }) => {
+      const { value } = Minimize.lbfgs(loss, start, { steps: 5 })
+      return value <= loss(start).value + 1e-12
+    }),
+    Law.make("has the gradient of its finite differences", Compared, ({ loss, start }) => {
+      const { gradient } = loss(start)
+      return gradient.every((slope, i) => {
+        const moved = (step: number) => loss(start.map((x, j) => (i === j ? x + step : x))).value
+        return close(slope, (moved(1e-5) - moved(-1e-5)) / 2e-5, 1e-6)
+      })
+    }),
+    Law.make(
+      "does not tell a pair that is there twice from one of twice the weight",
+      Compared,
+      ({ again, loss, start }) => {
+        const [there, back] = [loss(start), again(start)]
+        return close(there.value, back.value) && there.gradient.every((slope, i) => close(slope, back.gradient[i]!))
+      }
+    )
+  ],
+  run: ({ input, inputs: { from, guide, reference }, params: { by, objective: chosen, ...options } }) =>
     Effect.gen(function* () {
       const pairs = yield* Stream.runCollect(input.stream)
       if (pairs.length === 0) return yield* new NothingToTrainOn({ stage: "exact.optimize", items: "pairs" })
       return yield* Effect.try({
         try: () => {
-          const loss = meanLoss(objective.implementation, pairs, from, { reference, guide })
+          const loss = meanLoss(chosen.implementation, pairs, from, { reference, guide })
           const { theta } = MINIMIZERS[by](loss, Float64Array.from(from.theta), options)
           return { family: from.family, theta: [...theta] }
         },

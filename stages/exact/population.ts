@@ -1,11 +1,13 @@
 import { Effect, Schema, Stream } from "effect"
 import { type Pair, Pairs } from "../../dsl/artifacts.ts"
 import { type World, WorldValue } from "../../dsl/exactArtifacts.ts"
+import * as Law from "../../dsl/Law.ts"
 import { Index, NonNegative, Probability, withDefault } from "../../dsl/Params.ts"
 import * as Stage from "../../dsl/Stage.ts"
 import { bradleyTerry } from "../../runtime/exact/bandit.ts"
 import { policyOf } from "../../runtime/exact/families.ts"
 import { responseLogProbs } from "../../runtime/exact/Policy.ts"
+import { Bandits, close } from "./generated.ts"
 import { completionOf, promptOf } from "./rows.ts"
 import { WorldInvalid } from "./Worlds.ts"
 
@@ -41,37 +43,74 @@ export const population = Stage.make({
   },
   input: WorldValue,
   output: Pairs,
-  run: ({ input: world, params: { flip, form, objective, sampling } }) =>
-    Stream.unwrap(
-      Effect.gen(function* () {
-        const policy = policyOf(world.reference)
-        const pairs: Array<Pair> = []
-        for (let context = 0; context < policy.process.contexts; context++) {
-          const preferences = preferencesOf(world, context, objective)
-          if (preferences === undefined)
-            return yield* new WorldInvalid({ problem: `it has neither preferences nor a reward ${objective}` })
-          const reference = responseLogProbs(policy, context).map(Math.exp)
-          const weights =
-            sampling === "reference" ? [...reference] : sampling === "uniform" ? [...reference.map(() => 1)] : sampling
-          if (weights.length !== reference.length)
-            return yield* new WorldInvalid({
-              problem: `${weights.length} sampling weights of ${reference.length} responses`
-            })
-          const total = weights.reduce((sum, weight) => sum + weight, 0)
-          const mu = weights.map((weight) => weight / total)
-          mu.forEach((first, y) => {
-            mu.forEach((second, z) => {
-              if (y === z || (form === "soft" && z < y)) return
-              const preferred = (1 - flip) * preferences[y]![z]! + flip * preferences[z]![y]!
-              const weight = 2 * first * second * (form === "soft" ? 1 : preferred)
-              if (weight > 0) pairs.push(pairOf(world, context, [y, z], { weight, preference: preferred }))
-            })
-          })
-        }
-        return Stream.fromIterable(pairs)
+  laws: [
+    Law.make("has each pair of different responses once, of one context", Bandits, ({ world }) =>
+      Effect.map(pairsOf(world, DEFAULTS), (pairs) => {
+        const ids = pairs.map(({ chosen, prompt, rejected }) => `${prompt.id} ${chosen.text} ${rejected.text}`)
+        return new Set(ids).size === ids.length && pairs.every(({ chosen, rejected }) => chosen.text !== rejected.text)
       })
+    ),
+    Law.make("weighs what all draws of two different responses weigh", Bandits, ({ world }) =>
+      Effect.map(pairsOf(world, DEFAULTS), (pairs) => {
+        const { contexts, responses } = sizesOf(world)
+        return close(totalWeight(pairs), contexts * (1 - 1 / responses))
+      })
+    ),
+    Law.make("has the same weight however labels are told and flipped", Bandits, ({ world }) =>
+      Effect.map(
+        Effect.forEach([{}, { form: "soft" as const }, { flip: 0.3 }], (told) =>
+          pairsOf(world, { ...DEFAULTS, ...told })
+        ),
+        (all) => all.every((pairs) => close(totalWeight(pairs), totalWeight(all[0]!)))
+      )
+    ),
+    Law.make("flipped with probability 1 it prefers what else is rejected", Bandits, ({ world }) =>
+      Effect.map(Effect.all([pairsOf(world, DEFAULTS), pairsOf(world, { ...DEFAULTS, flip: 1 })]), ([pairs, flipped]) =>
+        pairs.every(({ numbers }, i) => close(numbers!["preference"]! + flipped[i]!.numbers!["preference"]!, 1))
+      )
     )
+  ],
+  run: ({ input, params }) => Stream.unwrap(Effect.map(pairsOf(input, params), Stream.fromIterable))
 })
+
+interface Options {
+  readonly form: "labelled" | "soft"
+  readonly sampling: "uniform" | "reference" | ReadonlyArray<number>
+  readonly objective: number
+  readonly flip: number
+}
+
+const DEFAULTS: Options = { form: "labelled", sampling: "uniform", objective: 0, flip: 0 }
+
+const pairsOf = Effect.fnUntraced(function* (world: World, { flip, form, objective, sampling }: Options) {
+  const policy = policyOf(world.reference)
+  const pairs: Array<Pair> = []
+  for (let context = 0; context < policy.process.contexts; context++) {
+    const preferences = preferencesOf(world, context, objective)
+    if (preferences === undefined)
+      return yield* new WorldInvalid({ problem: `it has neither preferences nor a reward ${objective}` })
+    const reference = responseLogProbs(policy, context).map(Math.exp)
+    const weights =
+      sampling === "reference" ? [...reference] : sampling === "uniform" ? [...reference.map(() => 1)] : sampling
+    if (weights.length !== reference.length)
+      return yield* new WorldInvalid({ problem: `${weights.length} sampling weights of ${reference.length} responses` })
+    const total = weights.reduce((sum, weight) => sum + weight, 0)
+    const mu = weights.map((weight) => weight / total)
+    mu.forEach((first, y) => {
+      mu.forEach((second, z) => {
+        if (y === z || (form === "soft" && z < y)) return
+        const preferred = (1 - flip) * preferences[y]![z]! + flip * preferences[z]![y]!
+        const weight = 2 * first * second * (form === "soft" ? 1 : preferred)
+        if (weight > 0) pairs.push(pairOf(world, context, [y, z], { weight, preference: preferred }))
+      })
+    })
+  }
+  return pairs as ReadonlyArray<Pair>
+})
+
+const totalWeight = (pairs: ReadonlyArray<Pair>) => pairs.reduce((sum, { numbers }) => sum + numbers!["weight"]!, 0)
+
+const sizesOf = (world: World) => ({ contexts: world.rewards![0]!.length, responses: world.rewards![0]![0]!.length })
 
 const pairOf = (
   { rewards = [] }: World,

@@ -17,7 +17,7 @@ export default Pipeline.make(
     claim:
       "A classification loss on pairs solves the KL-constrained reward problem: the policy gains reward, and beta sets how far it moves",
     family: "direct",
-    testbed: ["text"],
+    testbed: ["text", "tabular"],
     params: {
       /** Strength of the KL constraint. */
       beta: Positive.pipe(withDefault(0.1)),
@@ -34,24 +34,26 @@ export default Pipeline.make(
         Checks.exact({
           name: `the population loss is minimal at the optimum of reward and KL, pairs from ${sampling}`,
           expected: "largest error of a probability below 1e-4",
-          outputs: [sampling],
-          value: Checks.estimate(sampling, "target/max_error"),
+          outputs: [`${sampling}Pairs`],
+          value: Checks.estimate(`${sampling}Pairs`, "target/max_error"),
           below: 1e-4
         })
       ),
       Checks.exact({
         name: "implicit rewards are the rewards, up to a constant of the context",
         expected: "spread of their difference below 1e-3",
-        outputs: ["uniform"],
-        value: Checks.estimate("uniform", "implicit_reward/spread"),
+        outputs: ["uniformPairs"],
+        value: Checks.estimate("uniformPairs", "implicit_reward/spread"),
         below: 1e-3
       }),
       Checks.exact({
         name: "the optimum is worth beta ln Z",
         expected: "difference to the closed form's E r - beta KL below 1e-4",
-        outputs: ["uniform", "optimum"],
+        outputs: ["uniformPairs", "optimum"],
         value: (run) =>
-          Math.abs(Checks.difference(Checks.estimate("optimum", "value"), Checks.estimate("uniform", "value"))(run)),
+          Math.abs(
+            Checks.difference(Checks.estimate("optimum", "value"), Checks.estimate("uniformPairs", "value"))(run)
+          ),
         below: 1e-4
       }),
       Checks.inEverySeed({
@@ -98,8 +100,8 @@ const solved = () => {
       { target, beta: BETA, as: `${count}-pairs` }
     )
   return {
-    uniform: population("uniform"),
-    reference: population("reference"),
+    uniformPairs: population("uniform"),
+    referencePairs: population("reference"),
     optimum: Tabular.judged(world, target, { beta: BETA, as: "optimum" }),
     fewPairs: sampled(5000),
     manyPairs: sampled(50_000)

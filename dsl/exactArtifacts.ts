@@ -18,6 +18,13 @@ export const LinearFamily = Schema.Struct({
   features: Schema.Array(Matrix)
 })
 
+/** `softmax_y(theta[y] . features[context])`: logits linear in what is known of the context; `theta` is `[responses][features]`. */
+export const ConditionalFamily = Schema.Struct({
+  kind: Schema.Literal("conditional"),
+  responses: Count,
+  features: Matrix
+})
+
 /**
  * A first-order chain over `symbols` symbols and, unless `endless`, an end symbol of id `symbols`. It stops after
  * `horizon` symbols at the latest; an endless one has exactly so many. `theta` are the logits of `symbols + 1` rows by
@@ -39,7 +46,14 @@ export const UnigramFamily = Schema.Struct({ kind: Schema.Literal("unigram"), sy
  */
 export const HazardFamily = Schema.Struct({ kind: Schema.Literal("hazard"), types: Count, horizon: Count })
 
-export const FamilyData = Schema.Union([SoftmaxFamily, LinearFamily, MarkovFamily, UnigramFamily, HazardFamily])
+export const FamilyData = Schema.Union([
+  SoftmaxFamily,
+  LinearFamily,
+  ConditionalFamily,
+  MarkovFamily,
+  UnigramFamily,
+  HazardFamily
+])
 export type FamilyData = typeof FamilyData.Type
 
 /** A policy of which everything can be computed: its family and its parameters. */

@@ -2,7 +2,12 @@
  * The vocabulary of experiments. For pipelines only: a stage or component that imported this would have all of it in its
  * code hash.
  */
+
+export { degree } from "./evaluate/degree.ts"
+export { duels } from "./evaluate/duels.ts"
 export { evaluate } from "./evaluate/evaluate.ts"
+export { likelihood } from "./evaluate/likelihood.ts"
+export { likelihoodChange } from "./evaluate/likelihoodChange.ts"
 export { preferenceAccuracy, preferenceReads } from "./evaluate/preferenceAccuracy.ts"
 export * as exact from "./exact/index.ts"
 export {
@@ -16,6 +21,7 @@ export {
   statisticalRejection
 } from "./filter/index.ts"
 export * as load from "./load/index.ts"
+export { extrapolate } from "./optimize/extrapolate.ts"
 export { Objective } from "./optimize/Objective.ts"
 export { aot, aotUnpaired } from "./optimize/objectives/aot.ts"
 export { apoDown, apoZero } from "./optimize/objectives/apo.ts"
@@ -34,6 +40,7 @@ export { flexDpo } from "./optimize/objectives/flexDpo.ts"
 export { gpm } from "./optimize/objectives/gpm.ts"
 export { gpo } from "./optimize/objectives/gpo.ts"
 export { hinge } from "./optimize/objectives/hinge.ts"
+export { imitation } from "./optimize/objectives/imitation.ts"
 export { ipo } from "./optimize/objectives/ipo.ts"
 export { kto } from "./optimize/objectives/kto.ts"
 export { labelSmoothingField } from "./optimize/objectives/labelSmoothing.ts"
@@ -70,12 +77,17 @@ export {
   flip,
   group,
   mismatch,
+  mixed,
   pair,
+  rated,
+  shuffleNumbers,
+  sources,
   tournament,
   triple,
   withCalibration
 } from "./pair/index.ts"
 export { rank } from "./rank/rank.ts"
+export { revise } from "./sample/revise.ts"
 export { sample } from "./sample/sample.ts"
 export {
   afinn,
@@ -83,6 +95,9 @@ export {
   length,
   logProbs,
   majority,
+  margins,
+  modelScores,
+  noise,
   repetition,
   score,
   vader,

@@ -134,16 +134,32 @@ export const shared = <E, R>({ from, perPrompt, testPrompts, trainPrompts }: Sca
   }
 }
 
-type Checkpoints<E, R> = Node.Node<typeof CheckpointFolder, E, R>
-type PairsOf<E, R> = Node.Node<typeof Pairs, E, R>
-type ErrorOf<S> = Stage.Error<S>
-/** What the stages of an experiment can fail with and need, its inputs apart. */
-type OwnError<E, R> =
-  | Node.Error<ReturnType<typeof preferences<E, R>>>
-  | ErrorOf<typeof logProbs | typeof optimize.preference | typeof evaluate | typeof preferenceAccuracy>
-type OwnServices<E, R> =
-  | Node.Services<ReturnType<typeof preferences<E, R>>>
-  | Stage.Services<typeof logProbs | typeof optimize.preference | typeof evaluate | typeof preferenceAccuracy>
+type Checkpoints<E = any, R = any> = Node.Node<typeof CheckpointFolder, E, R>
+type PairsOf<E = any, R = any> = Node.Node<typeof Pairs, E, R>
+
+/** What an experiment may be given in place of what all share. */
+interface Choices {
+  readonly steps: number
+  readonly learningRate: number
+  readonly pairs?: PairsOf
+  readonly annotate?: PairsOf
+  readonly heldOutPairs?: PairsOf
+  readonly start?: Checkpoints
+  readonly reference?: Checkpoints
+  readonly guide?: Checkpoints
+  readonly training?: { readonly batchSize?: number; readonly headDeviation?: number; readonly warmupSteps?: number }
+  readonly as?: string
+}
+type Further = "pairs" | "annotate" | "heldOutPairs" | "start" | "reference" | "guide"
+type Given<C> = C[keyof C & Further]
+/** A node under a misspelt name is an error; numbers that nobody asked for are not, so that parameters can be spread. */
+type Known<C, All> = { readonly [K in Exclude<keyof C, keyof All>]: C[K] extends Node.Any ? never : C[K] }
+
+/** The stages that an experiment adds to its inputs. */
+type Own = typeof logProbs | typeof optimize.preference | typeof evaluate | typeof preferenceAccuracy
+type Samples<E, R> = ReturnType<typeof preferences<E, R>>
+type OwnError<C, E, R> = Node.Error<Given<C> | Samples<E, R>> | Stage.Error<Own>
+type OwnServices<C, E, R> = Node.Services<Given<C> | Samples<E, R>> | Stage.Services<Own>
 
 /**
  * The experiment that methods share: preferences among the starting policy's own answers, a policy optimized on them, and
@@ -160,41 +176,28 @@ type OwnServices<E, R> =
  */
 export const experiment = <
   const O extends Component.Component<"objective", Objective, any, any>,
+  const C extends Choices,
   E,
-  R,
-  EX = never,
-  RX = never
+  R
 >(
-  options: Scale<E, R> & {
-    readonly objective: O
-    readonly steps: number
-    readonly learningRate: number
-    readonly pairs?: PairsOf<EX, RX>
-    readonly annotate?: PairsOf<EX, RX>
-    readonly heldOutPairs?: PairsOf<EX, RX>
-    readonly start?: Checkpoints<EX, RX>
-    readonly reference?: Checkpoints<EX, RX>
-    readonly guide?: Checkpoints<EX, RX>
-    readonly training?: { readonly batchSize?: number; readonly headDeviation?: number; readonly warmupSteps?: number }
-    readonly as?: string
-  }
+  options: Scale<E, R> & { readonly objective: O } & C & Known<C, Choices & Scale<E, R> & { readonly objective: O }>
 ) => {
-  type Wide = {
-    readonly pairs: PairsOf<EX | OwnError<E, R>, RX | OwnServices<E, R>>
-    readonly policy: Checkpoints<E | EX, R | RX>
-  }
-  const { from, learningRate, objective, steps, testPrompts, training = {} } = options
+  type SomePairs = PairsOf<OwnError<C, E, R>, OwnServices<C, E, R>>
+  type SomePolicy = Checkpoints<OwnError<C, E, R>, OwnServices<C, E, R>>
+  const objective: O = options.objective
+  const { from, learningRate, steps, testPrompts, training = {} }: Scale<E, R> & Choices = options
   const own = shared(options)
-  const seen: Wide["pairs"] = options.pairs ?? own.preferences("train")
-  const unseen: Wide["pairs"] = options.heldOutPairs ?? own.preferences("test")
-  const start: Wide["policy"] = options.start ?? from
-  const reference: Wide["policy"] = options.reference ?? from
+  const seen: SomePairs = options.pairs ?? own.preferences("train")
+  const unseen: SomePairs = options.heldOutPairs ?? own.preferences("test")
+  const start: SomePolicy = options.start ?? from
+  const reference: SomePolicy = options.reference ?? from
+  const guide: SomePolicy | undefined = options.guide
   const named = (name: string) => ({ as: options.as === undefined ? name : `${options.as}-${name}` })
-  const annotated = (pairs: Wide["pairs"], reads: { readonly reference: boolean }) =>
+  const annotated = (pairs: SomePairs, reads: { readonly reference: boolean }) =>
     reads.reference ? { referenceLogProbs: pairs.pipe(logProbs({ policy: reference })) } : {}
   const { reads } = objective.implementation
-  const asked: Wide["pairs"] = options.annotate ?? seen
-  const guided = options.guide === undefined ? {} : { guideLogProbs: asked.pipe(logProbs({ policy: options.guide })) }
+  const asked: SomePairs = options.annotate ?? seen
+  const guided = guide === undefined ? {} : { guideLogProbs: asked.pipe(logProbs({ policy: guide })) }
   const policy = seen.pipe(
     optimize.preference({
       from: start,

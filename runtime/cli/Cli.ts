@@ -14,6 +14,7 @@ import { replay } from "./commands/replay.ts"
 import { run } from "./commands/run.ts"
 import { runs } from "./commands/runs.ts"
 import { show } from "./commands/show.ts"
+import { tournament } from "./commands/tournament.ts"
 import { verify } from "./commands/verify.ts"
 import * as Failure from "./failure.ts"
 import { line, Output } from "./Output.ts"
@@ -56,7 +57,7 @@ const root = Command.make("prefline").pipe(
       Flag.withDefault(false)
     )
   }),
-  Command.withSubcommands([list, plan, run, replay, verify, claims, runs, show, doctor]),
+  Command.withSubcommands([list, plan, run, replay, verify, claims, tournament, runs, show, doctor]),
   Command.withExamples([
     { command: "npm start", description: "A first experiment: DPO on a small model" },
     { command: "npm run prefline -- list", description: "What can be run" },

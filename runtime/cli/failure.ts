@@ -23,6 +23,7 @@ const usage: ReadonlySet<string> = new Set([
   "ChecksMissing",
   "ClaimsMisused",
   "DeviceUnavailable",
+  "MethodUnknown",
   "NodeUnknown",
   "ParametersInvalid",
   "PipelineFileUnusable",

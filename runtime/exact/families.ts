@@ -12,6 +12,8 @@ export const familyOf = (data: FamilyData): Family => {
       return softmax(data.contexts, data.responses)
     case "linear":
       return linear(data.base, data.features)
+    case "conditional":
+      return conditional(data.responses, data.features)
     case "markov":
       return markov(data.symbols, data.horizon, data.endless)
     case "unigram":
@@ -60,6 +62,40 @@ export const linear = (
         pull: (rowsRead, gradients) => {
           const upstream = policy.pull(rowsRead, gradients)
           return theta.map((_, d) => rows.reduce((sum, row, i) => sum + upstream[i]! * row[d]!, 0))
+        }
+      }
+    }
+  }
+}
+
+/** Distributions `softmax_y(theta[y] . features[context])` over `responses`; `theta[response * features + feature]`. */
+export const conditional = (responses: number, features: ReadonlyArray<ReadonlyArray<number>>): Family => {
+  const width = features[0]?.length ?? 0
+  if (width === 0 || features.some((row) => row.length !== width))
+    throw new RangeError("a conditional family needs features [contexts][features]")
+  const parameters = responses * width
+  return {
+    parameters,
+    at: (theta) => {
+      checkLength(theta, parameters)
+      const logits = new Float64Array(features.length * responses)
+      for (let i = 0; i < logits.length; i++) {
+        const row = features[Math.floor(i / responses)]!
+        const at = (i % responses) * width
+        for (let feature = 0; feature < width; feature++) logits[i]! += row[feature]! * theta[at + feature]!
+      }
+      const policy = tablePolicy({ ...responseTable(features.length, responses), theta, logits })
+      return {
+        ...policy,
+        pull: (rowsRead, gradients) => {
+          const upstream = policy.pull(rowsRead, gradients)
+          const pulled = new Float64Array(parameters)
+          for (let i = 0; i < upstream.length; i++) {
+            const row = features[Math.floor(i / responses)]!
+            const at = (i % responses) * width
+            for (let feature = 0; feature < width; feature++) pulled[at + feature]! += upstream[i]! * row[feature]!
+          }
+          return pulled
         }
       }
     }

@@ -12,7 +12,7 @@ import type { Policy } from "./Policy.ts"
 export const referenceOf = (world: World): Policy => {
   const policy = policyOf(world.reference)
   const { kind } = world.reference.family
-  const listed = kind === "softmax" || kind === "linear"
+  const listed = kind === "softmax" || kind === "linear" || kind === "conditional"
   if (!listed && (world.rewards !== undefined || world.preferences !== undefined))
     throw new RangeError(
       `a world of ${kind} sequences has neither rewards nor preferences by response, but tokenRewards`

@@ -21,7 +21,7 @@ export const promptOf = (context: number): Prompt => ({ id: `c${context}`, text:
 /** The symbols, separated by spaces, are the text. */
 export const completionOf = ({ finish, tokens }: Row): Completion => ({ text: tokens.join(" "), tokens, finish })
 
-const CONTEXT = /^c(\d+)$/
+const CONTEXT = /^c(\d+)(?:\/\d+)?$/
 
 /** The row of an answer; throws `RowInvalid` where there is none, or it is no answer of an exact policy. */
 export const rowOf = (pair: Pair, role: Role): Row => {

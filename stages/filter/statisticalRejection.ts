@@ -28,7 +28,7 @@ const distinct = (completions: ReadonlyArray<ScoredCompletion>) => [
   ...new Map(completions.map((completion) => [completion.text, completion])).values()
 ]
 
-const drawn = (
+export const drawn = (
   { completions, prompt }: ScoredGroup,
   { beta, dedupe, k }: Options,
   rng: Rng.Rng

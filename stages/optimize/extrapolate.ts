@@ -1,6 +1,7 @@
-import { Effect, Schema } from "effect"
+import { Arbitrary, Effect, Schema } from "effect"
 import type { Checkpoint } from "../../dsl/Checkpoint.ts"
 import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
+import * as Law from "../../dsl/Law.ts"
 import { withDefault } from "../../dsl/Params.ts"
 import type { Tensors } from "../../dsl/Safetensors.ts"
 import * as Stage from "../../dsl/Stage.ts"
@@ -33,6 +34,53 @@ export const extrapolated = (next: Tensors, previous: Tensors, alpha: number): E
   return Effect.succeed(made)
 }
 
+const Weights = Arbitrary.all([
+  Arbitrary.array(Arbitrary.schema(Law.Real(-2, 2)), { minLength: 6, maxLength: 6 }),
+  Arbitrary.schema(Law.Real(-0.5, 1))
+]).pipe(
+  Arbitrary.map(([values, alpha]) => {
+    const tensors = (part: ReadonlyArray<number>): Tensors =>
+      new Map([
+        ["a", { shape: [2], data: Float32Array.from(part.slice(0, 2)) }],
+        ["b", { shape: [1, 1], data: Float32Array.from(part.slice(2)) }]
+      ])
+    return { next: tensors(values.slice(0, 3)), previous: tensors(values.slice(3)), alpha }
+  })
+)
+const every = (made: Tensors, holds: (name: string, x: number, i: number) => boolean) =>
+  [...made].every(([name, { data }]) => Array.from(data).every((x, i) => holds(name, x, i)))
+
+const laws: ReadonlyArray<Law.Law> = [
+  Law.make(
+    "alpha 0 changes nothing, nor does the way from a checkpoint to itself",
+    Weights,
+    ({ alpha, next, previous }) =>
+      Effect.map(Effect.all([extrapolated(next, previous, 0), extrapolated(next, next, alpha)]), (made) =>
+        made.every((each) => every(each, (name, x, i) => Object.is(x, next.get(name)!.data[i])))
+      )
+  ),
+  Law.make("is (1 + alpha) next - alpha previous", Weights, ({ alpha, next, previous }) =>
+    Effect.map(extrapolated(next, previous, alpha), (made) =>
+      every(made, (name, x, i) => {
+        const [now, then] = [next, previous].map((tensors) => tensors.get(name)!.data[i]!)
+        return Math.abs(x - ((1 + alpha) * now! - alpha * then!)) < 1e-6
+      })
+    )
+  ),
+  Law.make("refuses tensors of other shapes, too many and too few", Weights, ({ next, previous }) => {
+    const bent = new Map(previous).set("b", { shape: [1], data: previous.get("b")!.data })
+    const fewer = new Map([...previous].slice(1))
+    return Effect.map(
+      Effect.all([
+        Effect.flip(extrapolated(next, bent, 0.3)),
+        Effect.flip(extrapolated(next, fewer, 0.3)),
+        Effect.flip(extrapolated(fewer, next, 0.3))
+      ]),
+      (errors) => errors.every((error) => error instanceof ShapesDiffer)
+    )
+  })
+]
+
 /**
  * Goes on from `previous` to the piped checkpoint: weights `next + alpha (next - previous)`, which is
  * `(1 + alpha) next - alpha previous`. With `alpha: -0.5` it is their mean.
@@ -49,6 +97,7 @@ export const extrapolate = Stage.make({
   input: CheckpointFolder,
   inputs: { previous: CheckpointFolder },
   output: CheckpointFolder,
+  laws,
   run: ({ input: { trainerState: _, ...next }, inputs: { previous }, params: { alpha } }) =>
     Effect.map(extrapolated(next.weights, previous.weights, alpha), (weights): Checkpoint => ({ ...next, weights }))
 })

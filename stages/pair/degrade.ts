@@ -31,7 +31,10 @@ const variants = (
   { finish, text }: Completion,
   levels: number
 ): ReadonlyArray<readonly [string, Other]> =>
-  degrees(text, levels).map((shorter, i) => [`${side}${i + 1}`, { completion: { text: shorter, finish } }])
+  degrees(text, levels).map((shorter, i) => [
+    `${side}${i + 1}`,
+    { completion: { text: shorter, finish: shorter === "" ? "stop" : finish } }
+  ])
 
 const words = (text: string) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []
 const within = (part: ReadonlyArray<string>, whole: ReadonlyArray<string>) => {
@@ -119,7 +122,7 @@ const laws: ReadonlyArray<Law.Law> = [
  * `others.rejected1`, …, whose number is the degree; degree 0 is the answer itself.
  * **Details** Content is what RAKE finds, the weightiest first (see `degrees`). `numbers.chosenLevels` and
  * `numbers.rejectedLevels` say how many there are: `levels`, fewer for an answer of fewer phrases, 0 for one without
- * content. Variants have no tokens and end as the answer does.
+ * content. Variants have no tokens and end as the answer does; one of which nothing is left is just its end.
  * One variant of each side is drawn, all degrees from 0 alike: `others.degradedChosen`, `others.degradedRejected`, with
  * its degree in `numbers.degreeChosen` and `numbers.degreeRejected`. The draw depends on the seed and the pair's place.
  * **Gotchas** With fewer phrases than `levels`, degree l lacks l phrases, so the same degree means different shares; an

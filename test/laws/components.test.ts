@@ -18,6 +18,16 @@ const params: Readonly<Record<string, object>> = {
       { reward: "word-count", weight: -0.02 }
     ]
   },
+  "world/given": {
+    reference: [[0.5, 0.5]],
+    rewards: [[[1, 0]]],
+    preferences: [
+      [
+        [0.5, 0.7],
+        [0.3, 0.5]
+      ]
+    ]
+  },
   "objective/with-degree": { objective: "dpo" },
   "objective/with-sft": { objective: "dpo" },
   "judge/by-reward": { reward: "afinn", scale: 2 },
@@ -33,7 +43,7 @@ beforeAll(async () => {
 })
 
 it("there are components of every kind that the stages take", () => {
-  assert.sameMembers([...kinds.keys()], ["filter", "judge", "objective", "pair", "reward"])
+  assert.sameMembers([...kinds.keys()], ["filter", "judge", "objective", "pair", "reward", "solution", "world"])
   for (const kind of kinds.keys())
     assert.isNotEmpty(
       components.filter((component) => component.kind === kind),

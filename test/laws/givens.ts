@@ -6,7 +6,9 @@ import { Arbitrary, Schema } from "effect"
 import type { Completion, ScoredCompletion } from "../../dsl/artifacts.ts"
 import * as Checkpoint from "../../dsl/Checkpoint.ts"
 import { concatenate } from "../../dsl/internal/bytes.ts"
+import * as Rng from "../../dsl/Rng.ts"
 import type * as Stage from "../../dsl/Stage.ts"
+import { withHead } from "../../runtime/models/head.ts"
 import { distinct } from "../../stages/filter/distinct.ts"
 import { minCompletions } from "../../stages/filter/minCompletions.ts"
 import { dpo } from "../../stages/optimize/objectives/dpo.ts"
@@ -20,6 +22,10 @@ import { repetition } from "../../stages/score/repetition.ts"
 import { wordCount } from "../../stages/score/wordCount.ts"
 import * as Llama2c from "../stages/load/llama2cFile.ts"
 import * as Tiny from "../stages/tinyPolicy.ts"
+import { exactGivens } from "./exactGivens.ts"
+import { sequenceGivens } from "./sequenceGivens.ts"
+import { sourceGivens } from "./sourceGivens.ts"
+import { valueGivens } from "./valueGivens.ts"
 
 export type Given = Arbitrary.Arbitrary<Stage.Given>
 
@@ -94,6 +100,10 @@ for (const { bytes, name } of Checkpoint.toFiles(policy))
   writeFileSync(join(checkpointFolder, name), concatenate([...bytes]))
 
 export const givens: Readonly<Record<string, Given>> = {
+  ...exactGivens,
+  ...sequenceGivens,
+  ...sourceGivens,
+  ...valueGivens,
   "load.texts": call({
     params: one({ path: lines("texts.jsonl", Tiny.texts) }, { path: join(folder, "missing.jsonl") })
   }),
@@ -191,6 +201,27 @@ export const givens: Readonly<Record<string, Given>> = {
     ),
     input: prompts,
     inputs: { policy, reference: Tiny.tinyPolicy(2, 10) }
+  }),
+  "optimize.extrapolate": call({
+    params: one({ alpha: 0.3 }),
+    input: one(policy),
+    inputs: { previous: Tiny.tinyPolicy(2, 10) }
+  }),
+  "score.model": call({
+    params: one({}, { form: "preference" }),
+    input: groups(completion),
+    inputs: { model: withHead(policy, 2, 1, Rng.make(0, "head")) }
+  }),
+  "sample.revise": call({
+    params: one({ maxTokens: 2 }, { rounds: 2, maxTokens: 2, before: "", after: " " }),
+    input: groups(completion),
+    inputs: { policy }
+  }),
+  "pair.rated": call({ params: one({}, { numbers: "score" }), input: scored }),
+  "evaluate.duels": call({
+    params: one({ judge: byReward({ reward: afinn() }) }, { judge: byReward({ reward: afinn() }), meet: "paired" }),
+    input: one(answered),
+    inputs: { against: answered }
   }),
   "evaluate.preference": call({ params: one({ objective: simpo() }), input: pairs, inputs: { policy } })
 }

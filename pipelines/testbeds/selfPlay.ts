@@ -1,0 +1,82 @@
+/** Self-play on text: a policy answers, its answers are compared with one another, and it is trained on the outcome. */
+import type { Completions, Pairs } from "../../dsl/artifacts.ts"
+import type * as Component from "../../dsl/Component.ts"
+import type { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
+import type * as Node from "../../dsl/Node.ts"
+import type { Device } from "../../runtime/device/Device.ts"
+import {
+  afinn,
+  duels,
+  length,
+  likelihoodChange,
+  logProbs,
+  majority,
+  type Objective,
+  optimize,
+  rated,
+  repetition,
+  sample,
+  winRates
+} from "../../stages/index.ts"
+import * as Text from "./text.ts"
+
+export type Policy = Node.Node<typeof CheckpointFolder, unknown, Device>
+export type Preferences = Node.Node<typeof Pairs, unknown, Device>
+export type Answers = Node.Node<typeof Completions, unknown, Device>
+/** The values of `Text.scaleFields`, with a learning rate. */
+export interface Scale {
+  readonly baseSteps: number
+  readonly steps: number
+  readonly learningRate: number
+  readonly trainPrompts: number
+  readonly testPrompts: number
+  readonly perPrompt: number
+}
+export type AnyObjective = Component.Component<"objective", Objective, any, any>
+
+/** Sentiment, an answer of about six words, no repetition: two of three decide, so answers can beat one another in a circle. */
+export const judge = majority({ rewards: [afinn(), length({ target: 6 }), repetition()] })
+
+/** The best and the worst of a policy's own answers to training prompts, with their win rates among all of them. */
+export const preferences = (
+  policy: Policy,
+  options: { readonly prompts: number; readonly perPrompt: number }
+): Preferences =>
+  Text.prompts({ split: "train", limit: options.prompts }).pipe(
+    sample({ policy, perPrompt: options.perPrompt, as: "train-samples" }),
+    winRates({ judge, as: "win-rates" }),
+    rated({ as: "train-pairs" })
+  )
+
+/** Trains a policy on pairs, with itself as the reference where the objective reads one. */
+export const trained = (
+  policy: Policy,
+  pairs: Preferences,
+  options: {
+    readonly objective: AnyObjective
+    readonly steps: number
+    readonly learningRate: number
+    readonly as: string
+  }
+): Policy => {
+  const annotated = options.objective.implementation.reads.reference
+    ? { referenceLogProbs: pairs.pipe(logProbs({ policy })) }
+    : {}
+  return pairs.pipe(optimize.preference({ from: policy, ...options, ...annotated }))
+}
+
+/** Answers to held-out prompts; two policies are given the same draws. */
+export const heldOut = (policy: Policy, options: { readonly prompts: number; readonly perPrompt: number }): Answers =>
+  Text.prompts({ split: "test", limit: options.prompts }).pipe(
+    sample({ policy, perPrompt: options.perPrompt, as: "test-samples", stream: "held-out" })
+  )
+
+/** How often one policy's answers are preferred to another's. */
+export const contest = (ours: Answers, theirs: Answers, as: string) => ours.pipe(duels({ judge, against: theirs, as }))
+
+/** How far training moved the likelihoods of what it was trained on. */
+export const movement = (pairs: Preferences, before: Policy, after: Policy) =>
+  pairs.pipe(
+    logProbs({ policy: after }),
+    likelihoodChange({ before: pairs.pipe(logProbs({ policy: before })), as: "movement" })
+  )

@@ -22,7 +22,7 @@ export const announce = Effect.fn("cli.announce")(function* (
     sink,
     [
       `prefline ${Versions.current.prefline}  ${style.bold(built.pipeline)}  ${Format.settings(built.params)}`.trimEnd(),
-      style.dim(`device ${device}${workers > 1 ? `, ${workers} worker threads` : ""}`),
+      style.dim(`device ${device}${workers > 1 ? `, ${workers} workers` : ""}`),
       style.dim(`store  ${root}`)
     ].join("\n")
   )

@@ -1,4 +1,4 @@
-/** The worker threads that a command computes with. */
+/** The worker processes that a command computes with. */
 import { Effect, Option } from "effect"
 import type * as Graph from "../../dsl/Graph.ts"
 import { Device } from "../device/Device.ts"
@@ -14,7 +14,7 @@ export const count = Effect.fnUntraced(function* (asked: number | "auto", graphs
   return asked === "auto" ? Math.max(...graphs.map((graph) => sizeFor(graph, kind))) : asked
 })
 
-/** Runs an effect with this many workers; one is this thread itself. */
+/** Runs an effect with this many workers; one is this process itself. */
 export const provide =
   (workers: number) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Store | Device> =>

@@ -43,21 +43,21 @@ export class RandomnessUndeclared extends Schema.TaggedError<RandomnessUndeclare
   }
 }
 
-/** The worker thread that computed a node died before it was done, as often as it was replaced. */
+/** The worker that computed a node died before it was done, as often as it was replaced. */
 export class WorkerDied extends Schema.TaggedError<WorkerDied>()("WorkerDied", {
   node: Schema.String,
   /** Its exit code, or what nobody caught. */
   reason: Schema.String
 }) {
   override get message() {
-    return `the worker thread that computed ${this.node} died: ${this.reason}`
+    return `the worker that computed ${this.node} died: ${this.reason}`
   }
 }
 
-/** A worker thread does not come up, or would compute other bits than this thread. */
+/** A worker does not come up, or would compute other bits than this process. */
 export class WorkerUnusable extends Schema.TaggedError<WorkerUnusable>()("WorkerUnusable", { problem: Schema.String }) {
   override get message() {
-    return `a worker thread cannot be used: ${this.problem}`
+    return `a worker cannot be used: ${this.problem}`
   }
 }
 

@@ -1,4 +1,4 @@
-/** Worker threads: what they compute is what one thread computes, whatever befalls them, and nothing of them stays. */
+/** Worker processes: what they compute is what one process computes, whatever befalls them, and nothing of them stays. */
 import * as Fs from "node:fs"
 import { availableParallelism } from "node:os"
 import { fileURLToPath, pathToFileURL } from "node:url"
@@ -10,7 +10,7 @@ import * as Claims from "../../runtime/executor/Claims.ts"
 import * as Executor from "../../runtime/executor/Executor.ts"
 import { WorkerDied, WorkerUnusable } from "../../runtime/executor/errors.ts"
 import * as Pool from "../../runtime/executor/pool/Pool.ts"
-import { LIMITS } from "../../runtime/executor/pool/Thread.ts"
+import { LIMITS } from "../../runtime/executor/pool/Worker.ts"
 import { RemoteFailure } from "../../runtime/executor/RemoteFailure.ts"
 import { Dispatcher, type Task } from "../../runtime/executor/Task.ts"
 import * as Verify from "../../runtime/executor/Verify.ts"
@@ -38,7 +38,7 @@ const stored = Effect.map(System.folder, (root) => ({
   services: Layer.mergeAll(Store.layer(root), CodeHash.layer)
 }))
 
-/** Runs a pipeline of `troubled.ts` with two worker threads unless told. Returns the result, whatever it is, and all events. */
+/** Runs a pipeline of `troubled.ts` with two workers unless told. Returns the result, whatever it is, and all events. */
 const run = Effect.fnUntraced(function* (
   name: keyof typeof pipelines,
   params: object = {},
@@ -78,7 +78,7 @@ const counter = Effect.map(System.folder, (folder) => `${folder}/count`)
 const live = <A, E>(name: string, body: () => Effect.Effect<A, E, Device | Scope.Scope>, timeout?: number) =>
   it.live(name, () => body().pipe(Effect.provide(Device.layer("wasm")), Effect.scoped), timeout)
 
-describe("worker threads", () => {
+describe("workers", () => {
   live("run what needs the device, and nothing else; with the services of the pipeline's module", () =>
     Effect.gen(function* () {
       const { statuses, text } = yield* run("greetings", { times: 2 })
@@ -117,7 +117,7 @@ describe("worker threads", () => {
       const failure = ended.failures.get("mortal")!
       assert.instanceOf(failure.cause, WorkerDied)
       assert.strictEqual(failure.attempts, 3)
-      assert.include(failure.message, "the worker thread that computed mortal died: exit code 3")
+      assert.include(failure.message, "the worker that computed mortal died: exit code 3")
     })
   )
 
@@ -185,7 +185,7 @@ describe("worker threads", () => {
       const [failure] = ended.failures.values()
       const other = ended.result.nodes.find(({ stage, status }) => stage === "unplugged" && status === "computed")
       assert.isDefined(other)
-      assert.match(yield* ended.text(other!.id), /^thread [1-9]/)
+      assert.match(yield* ended.text(other!.id), /^process [1-9]/)
       assert.notInclude(failure!.message, yield* ended.text(other!.id))
     })
   )
@@ -288,7 +288,7 @@ describe("worker threads", () => {
     })
   )
 
-  live("that would compute other bits than the main thread are refused", () =>
+  live("that would compute other bits than the main process are refused", () =>
     Effect.gen(function* () {
       const { services } = yield* stored
       const device = yield* Device
@@ -331,7 +331,7 @@ describe("worker threads", () => {
         const record = yield* Journal.summarize((yield* Store).root, verdict.run)
         assert.deepStrictEqual(record.grid, { times: [2, 3] })
         const again = yield* Pipeline.build(Troubled.greetings, record.params, record.grid)
-        // The greetings say in which thread they were made, which no stage should: here it tells who made them.
+        // The greetings say where they were made, which no stage should: here it tells who made them.
         const verdicts = yield* Verify.verify(verdict.run, again)
         assert.deepStrictEqual(
           verdicts.map(({ difference, status }) => [status, difference?.includes("from worker") ?? false]),
@@ -401,7 +401,7 @@ const overlaps = ({ lines }: System.Ended<System.Line>, nodes: ReadonlyArray<str
 }
 
 it.live(
-  "a sweep of four trainings has the same digests in one thread, with two workers and with three, and its process ends",
+  "a sweep of four trainings has the same digests in one process, with two workers and with three, and its process ends",
   () =>
     Effect.scoped(
       Effect.gen(function* () {
@@ -459,14 +459,14 @@ it.live("the command line takes --workers, and what stages print in them is no p
       const ran = yield* cli("run", greetings, "--workers", "2", "--json")
       assert.strictEqual(ran.code, 0, ran.stderr)
       assert.strictEqual(Shapes.only(Shapes.Result, ran.stdout).status, "succeeded")
-      assert.match(ran.stderr, /^device wasm .*, 2 worker threads$/m)
+      assert.match(ran.stderr, /^device wasm .*, 2 workers$/m)
       assert.match(ran.stderr, /^hello$/m)
-      // One device node after the other: a thread would gain nothing.
+      // One device node after the other: a worker would gain nothing.
       const alone = yield* cli("run", greetings, "--set", "times=4")
       assert.match(alone.stdout, /^device wasm [^\n]*float32\)$/m)
       const claimed = yield* cli("claims", greetings, "--json")
       assert.strictEqual(Shapes.only(Shapes.Claims, claimed.stdout).status, "passed")
-      if (availableParallelism() > 1) assert.include(claimed.stderr, "2 worker threads")
+      if (availableParallelism() > 1) assert.include(claimed.stderr, "2 workers")
     })
   )
 )
@@ -497,8 +497,8 @@ it.live("a run that is served from the store starts no worker", () =>
       yield* System.finished(sweep, root, {}, { workers: 2 })
       const watch = `data:text/javascript,${encodeURIComponent(`
         import { syncBuiltinESMExports } from "node:module"
-        import threads from "node:worker_threads"
-        threads.Worker = class { constructor() { throw new Error("a worker was started") } }
+        import processes from "node:child_process"
+        processes.fork = () => { throw new Error("a worker was started") }
         syncBuiltinESMExports()`)}`
       const flags = ["--import", watch]
       const { result } = yield* System.finished(sweep, root, {}, { workers: 2, flags })

@@ -33,7 +33,7 @@ ${problems(tournament.standings)}
 <h2>What is measured</h2>
 <dl>
 <dt>gold</dt><dd>${Svg.escape(tournament.gold)}</dd>
-<dt>strength</dt><dd>${Svg.escape(tournament.selection)}</dd>
+<dt>choice of strength</dt><dd>${Svg.escape(tournament.selection)}</dd>
 ${columns(tournament)
   .filter(({ meaning }) => meaning !== "")
   .map(({ meaning, name }) => `<dt>${Svg.escape(name)}</dt><dd>${Svg.escape(meaning)}</dd>`)

@@ -1,4 +1,4 @@
-/** What the main thread and a worker thread say to each other. Both run the same code, so nothing is decoded. */
+/** What the main process and a worker process say to each other. Both run the same code, so nothing is decoded. */
 import type * as Json from "../../../dsl/Json.ts"
 import type { Report } from "../../../dsl/Progress.ts"
 import type { ArtifactRef } from "../../store/ArtifactRef.ts"
@@ -6,11 +6,11 @@ import type { Failure } from "../RemoteFailure.ts"
 
 /** What a worker is started with. */
 export interface Setting {
-  /** The store's folder: all that the threads share. */
+  /** The store's folder: all that the processes share. */
   readonly root: string
   /** The kind of its device. */
   readonly device: string
-  /** The folder in which Node keeps compiled code, where the process uses one; each thread has to be told. */
+  /** The folder in which Node keeps compiled code, where the process uses one; each worker has to be told. */
   readonly compiled: string | undefined
 }
 
@@ -26,3 +26,5 @@ export type FromWorker =
   | { readonly _tag: "Reported"; readonly report: Report }
   | { readonly _tag: "Done"; readonly output: ArtifactRef }
   | { readonly _tag: "Failed"; readonly failure: Failure }
+  /** Its last word. */
+  | { readonly _tag: "Dying"; readonly reason: string }

@@ -1,15 +1,14 @@
 /**
- * A worker thread: opens a device of its own for its life, then carries out tasks, one at a time, until it is told to
+ * A worker process: opens a device of its own for its life, then carries out tasks, one at a time, until it is told to
  * close. Everything large goes through the store.
  */
-import { parentPort, workerData } from "node:worker_threads"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Clock, Effect, Exit, type Fiber, Layer } from "effect"
 import { Progress, type Report } from "../../../dsl/Progress.ts"
 import { Device } from "../../device/Device.ts"
 import { CodeHash } from "../../store/CodeHash.ts"
 import { Store } from "../../store/Store.ts"
-import { describe } from "../errors.ts"
+import { describe, tagOf } from "../errors.ts"
 import * as ExecuteTask from "../executeTask.ts"
 import { numericsInForce } from "../keyOf.ts"
 import * as RemoteFailure from "../RemoteFailure.ts"
@@ -18,11 +17,21 @@ import type { FromWorker, Setting, ToWorker } from "./protocol.ts"
 /** Milliseconds between two reports of a task's progress: as often as anybody could look. */
 const EVERY = 50
 
-const { device, root } = workerData as Setting
-const port = parentPort!
-const say = (message: FromWorker) => port.postMessage(message)
+const { device, root } = JSON.parse(process.argv[2]!) as Setting
+const say = (message: FromWorker) => {
+  if (process.connected) process.send!(message)
+}
 
-/** Whatever the failure holds: unanswered, the main thread would wait for ever. */
+// The process that started this one decides what a signal means, and ends it; without it there is nobody to work for.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined)
+process.on("disconnect", () => process.exit())
+process.on("uncaughtException", (cause) => {
+  const message: FromWorker = { _tag: "Dying", reason: `${tagOf(cause)}, which nothing caught: ${describe(cause)}` }
+  if (!process.connected) process.exit(1)
+  process.send!(message, undefined, undefined, () => process.exit(1))
+})
+
+/** Whatever the failure holds: unanswered, the main process would wait for ever. */
 const sayFailed = (cause: Cause.Cause<unknown>) => {
   try {
     say({ _tag: "Failed", failure: RemoteFailure.fromCause(cause) })
@@ -56,7 +65,8 @@ const serve = Effect.gen(function* () {
   }
   say({ _tag: "Ready", numerics: yield* numericsInForce })
   yield* Effect.callback<void>((resume) => {
-    port.on("message", (message: ToWorker) => {
+    process.on("message", (sent) => {
+      const message = sent as ToWorker
       if (message._tag === "Run") begin(message.task)
       else if (message._tag === "Interrupt") running?.interruptUnsafe()
       else resume(Effect.void)
@@ -67,5 +77,5 @@ const serve = Effect.gen(function* () {
 const surroundings = Layer.mergeAll(Store.layer(root), CodeHash.layer, Device.layer(device), NodeServices.layer)
 Effect.runFork(serve.pipe(Effect.scoped, Effect.provide(surroundings))).addObserver((exit) => {
   if (Exit.isFailure(exit)) say({ _tag: "Unready", problem: describe(Cause.squash(exit.cause)) })
-  port.close()
+  if (process.connected) process.disconnect()
 })

@@ -1,4 +1,4 @@
-/** How many worker threads a graph is worth. */
+/** How many workers a graph is worth. */
 import { availableParallelism } from "node:os"
 import type * as Graph from "../../../dsl/Graph.ts"
 import type { Kind } from "../../device/Device.ts"
@@ -20,7 +20,7 @@ const thisMachine = (): Machine => ({ cores: availableParallelism(), memory: pro
 
 /**
  * As many as there are cores, memory and nodes for: nodes on the device, none of which waits for another. A chain gets 1,
- * which is no worker but this thread: it would only pay for a thread's start, 0.7 s of computing.
+ * which is no worker but this process: it would only pay for a worker's start, 0.7 s of computing.
  */
 export const sizeFor = (graph: Graph.Graph, device: Kind, machine: Machine = thisMachine()): number =>
   ON_ONE_CORE.has(device)

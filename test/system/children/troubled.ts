@@ -1,6 +1,5 @@
-/** Stages that die, fail, wait and print, for tests of what becomes of them in worker threads. */
+/** Stages that die, fail, wait and print, for tests of what becomes of them in workers. */
 import * as Fs from "node:fs"
-import { isMainThread, threadId } from "node:worker_threads"
 import { Context, Effect, Layer, Option, Schedule, Schema } from "effect"
 import * as Artifact from "../../../dsl/Artifact.ts"
 import { Count, Index, withDefault } from "../../../dsl/Params.ts"
@@ -12,9 +11,10 @@ import { DeviceUnavailable } from "../../../runtime/device/Device.ts"
 const module = import.meta.url
 
 export const Text = Artifact.value("text", Schema.String)
-const thread = () => (isMainThread ? "main" : "worker")
+const isWorker = process.argv[1]?.endsWith("pool/main.ts") === true
+const place = () => (isWorker ? "worker" : "main")
 
-/** Counts calls in a file, which all threads see. */
+/** Counts calls in a file, which all processes see. */
 const counted = (file: string): number => {
   Fs.appendFileSync(file, ".")
   return Fs.statSync(file).size
@@ -23,7 +23,7 @@ const counted = (file: string): number => {
 /** Dies the first `deaths` times that it runs. `file` counts them. */
 const mortal = Stage.make({
   name: "mortal",
-  description: "Takes its thread with it",
+  description: "Takes its process with it",
   module,
   params: {
     how: Schema.Literals(["exit", "throw", "reject"]),
@@ -68,7 +68,7 @@ const busy = Stage.make({
   run: ({ params: { failures, file, retryable } }) =>
     Effect.suspend(() =>
       counted(file) > failures
-        ? Effect.succeed(thread())
+        ? Effect.succeed(place())
         : Effect.fail(new Busy({ line: { number: 7 }, retryable, since: new Date(0) }))
     )
 })
@@ -144,7 +144,7 @@ const talkative = Stage.make({
     )
 })
 
-/** Fails with what no message between threads can hold. */
+/** Fails with what no message between processes can hold. */
 class Unspeakable extends Schema.TaggedError<Unspeakable>()("Unspeakable", { detail: Schema.Any }) {
   override get message() {
     return "it holds a function"
@@ -199,17 +199,17 @@ const scaled = Stage.make({
   run: ({ params: { by } }) => Effect.succeed(Object.is(by, -0) ? "-0" : String(by))
 })
 
-/** Tells its thread, once it has a device: without one it fails, and tells so all the same. */
+/** Tells its process, once it has a device: without one it fails, and tells so all the same. */
 const unplugged = Stage.make({
   name: "unplugged",
-  description: "Tells its thread",
+  description: "Tells its process",
   module,
   params: { works: Schema.Boolean },
   input: Text,
   output: Text,
   resource: "device",
   run: ({ params: { works } }) => {
-    const text = `thread ${threadId}`
+    const text = `process ${process.pid}`
     return works ? Effect.succeed(text) : Effect.fail(new DeviceUnavailable({ requested: "any", reason: text }))
   }
 })
@@ -222,7 +222,7 @@ export const layer = Layer.succeed(Greeting, "hello")
 const printed = (resource: "cpu" | "device") =>
   Stage.make({
     name: `greet.${resource}`,
-    description: "Prints, and tells in which thread it ran",
+    description: "Prints, and tells where it ran",
     module,
     params: { times: Count.pipe(withDefault(1)) },
     output: Text,
@@ -230,7 +230,7 @@ const printed = (resource: "cpu" | "device") =>
     run: ({ params }) =>
       Effect.map(Greeting, (greeting) => {
         console.log(greeting)
-        return `${`${greeting} `.repeat(params.times)}from ${thread()}`
+        return `${`${greeting} `.repeat(params.times)}from ${place()}`
       })
   })
 const greetFast = printed("cpu")

@@ -1,30 +1,35 @@
-/** A worker thread as the main thread sees it: it runs one task at a time, can be interrupted, and may die. */
-import { Worker } from "node:worker_threads"
+/**
+ * A worker process as the main process sees it: it runs one task at a time, can be interrupted, and may die. A process and
+ * not a thread, since what brings down a thread's engine (a fault in a device's library, a failed check of V8 while a
+ * thread is ended) brings down all threads.
+ */
+import { fork } from "node:child_process"
+import { fileURLToPath } from "node:url"
 import { Deferred, Duration, Effect, Exit, Queue } from "effect"
 import * as Json from "../../../dsl/Json.ts"
 import { Progress, type Report } from "../../../dsl/Progress.ts"
 import type { ArtifactRef } from "../../store/ArtifactRef.ts"
-import { describe, tagOf, WorkerDied, WorkerUnusable } from "../errors.ts"
+import { describe, WorkerDied, WorkerUnusable } from "../errors.ts"
 import * as RemoteFailure from "../RemoteFailure.ts"
 import type { FromWorker, Setting, ToWorker } from "./protocol.ts"
 
-export interface Thread {
+export interface Worker {
   /**
    * Runs a task, given as JSON, and passes its reports on. An interruption, or a listener that breaks down, ends when the
-   * task has stopped; one that does not stop in time takes the thread with it.
+   * task has stopped; one that does not stop in time takes the worker with it.
    */
   readonly run: (node: string, task: string) => Effect.Effect<ArtifactRef, unknown>
   /** Whether it was given a task before: one that was not has the code of this moment. */
   readonly isUsed: () => boolean
   readonly isAlive: () => boolean
-  /** Ends when the thread has: it closes its device in order, or is terminated. */
+  /** Ends when the worker has: it closes its device in order, or is killed. */
   readonly close: Effect.Effect<void>
 }
 
 /** How long things may take. A start takes a second, or some on a busy machine. */
 export interface Limits {
   readonly start: Duration.Duration
-  /** From an interruption of a task until the thread is terminated. */
+  /** From an interruption of a task until the worker is killed. */
   readonly stop: Duration.Duration
   readonly close: Duration.Duration
 }
@@ -32,26 +37,33 @@ export interface Limits {
 export const LIMITS: Limits = { start: Duration.minutes(1), stop: Duration.seconds(10), close: Duration.seconds(5) }
 
 /**
- * Starts a thread, which has to compute as the numerics say. Only the wait for it can be interrupted: a thread that was
- * started is either returned or gone.
+ * Starts a worker, which has to compute as the numerics say. Only the wait for it can be interrupted: one that was started
+ * is either returned or gone.
  */
 export const open = Effect.fnUntraced(function* (
   setting: Setting,
   numerics: Json.JsonObject | null,
   limits: Limits
-): Effect.fn.Return<Thread, WorkerUnusable> {
+): Effect.fn.Return<Worker, WorkerUnusable> {
   const ready = yield* Deferred.make<Json.JsonObject | null, WorkerUnusable>()
   const gone = yield* Deferred.make<void>()
   const unusable = (problem: string) => Deferred.doneUnsafe(ready, Effect.fail(new WorkerUnusable({ problem })))
   let death: string | undefined
+  let uncaught: string | undefined
   let used = false
   let current: Current | undefined
 
-  // stdout is for answers: what stages print goes where the main thread's prints go.
-  const worker = new Worker(new URL("./worker.ts", import.meta.url), { workerData: setting, stdout: true })
-  worker.stdout.on("data", (text) => process.stderr.write(text))
-  const post = (message: ToWorker) => worker.postMessage(message)
-  worker.on("message", (message: FromWorker) => {
+  // stdout is for answers: what stages print goes where this process's messages go.
+  const worker = fork(fileURLToPath(new URL("./main.ts", import.meta.url)), [JSON.stringify(setting)], {
+    serialization: "advanced",
+    execArgv: [],
+    stdio: ["ignore", 2, 2, "ipc"]
+  })
+  const post = (message: ToWorker) => {
+    if (worker.connected) worker.send(message)
+  }
+  worker.on("message", (sent) => {
+    const message = sent as FromWorker
     switch (message._tag) {
       case "Ready":
         return Deferred.doneUnsafe(ready, Exit.succeed(message.numerics))
@@ -63,29 +75,41 @@ export const open = Effect.fnUntraced(function* (
         return current?.end(Effect.succeed(message.output))
       case "Failed":
         return current?.end(RemoteFailure.toEffect(message.failure))
+      case "Dying":
+        uncaught = message.reason
     }
   })
-  let uncaught: string | undefined
-  worker.on("error", (cause: unknown) => {
-    const isMemory = cause instanceof Error && "code" in cause && cause.code === "ERR_WORKER_OUT_OF_MEMORY"
-    uncaught = isMemory ? describe(cause) : `${tagOf(cause)}, which nothing caught: ${describe(cause)}`
-  })
-  worker.on("exit", (code) => {
-    const reason = uncaught ?? `exit code ${code}`
-    death = reason
-    unusable(`it died while it started: ${reason}`)
-    if (current !== undefined) current.end(Effect.fail(new WorkerDied({ node: current.node, reason })))
+  // Its last words may be read after its end is known: it is gone once both are.
+  let left = 2
+  let reason = "it could not be started"
+  const end = () => {
+    left--
+    if (left > 0) return
+    death = uncaught ?? reason
+    unusable(`it died while it started: ${death}`)
+    if (current !== undefined) current.end(Effect.fail(new WorkerDied({ node: current.node, reason: death })))
     Deferred.doneUnsafe(gone, Exit.void)
+  }
+  worker.on("exit", (code, signal) => {
+    reason = signal === null ? `exit code ${code}` : `signal ${signal}`
+    end()
+  })
+  worker.on("disconnect", end)
+  worker.on("error", (cause) => {
+    if (worker.pid !== undefined) return // a message that did not reach it: its end tells more
+    left = 1
+    reason = describe(cause)
+    end()
   })
 
   const terminate = Effect.andThen(
-    Effect.sync(() => void worker.terminate()),
+    Effect.sync(() => void worker.kill("SIGKILL")),
     Deferred.await(gone)
   )
-  /** Terminates it if it has not gone by itself by then. The timer is no effect, so that nothing can interrupt it. */
+  /** Kills it if it has not gone by itself by then. The timer is no effect, so that nothing can interrupt it. */
   const goneWithin = <A>(limit: Duration.Duration, wait: Effect.Effect<A>) =>
     Effect.suspend(() => {
-      const timer = setTimeout(() => void worker.terminate(), Duration.toMillis(limit))
+      const timer = setTimeout(() => void worker.kill("SIGKILL"), Duration.toMillis(limit))
       return Effect.ensuring(
         wait,
         Effect.sync(() => clearTimeout(timer))
@@ -104,7 +128,7 @@ export const open = Effect.fnUntraced(function* (
     yield* terminate
     const [there, here] = [theirs, numerics].map((found) => JSON.stringify(found))
     return yield* new WorkerUnusable({
-      problem: `its device computes with ${there}, that of the main thread with ${here}`
+      problem: `its device computes with ${there}, that of the main process with ${here}`
     })
   }
 

@@ -169,15 +169,22 @@ export default Pipeline.make(
 )
 
 const objective = sft()
+const TRAINING = { by: "gradient-descent", learningRate: 3, steps: 150 } as const
 
 type Failure = Stage.Error<typeof exact.world> | Stage.Error<typeof exact.bestOf> | Stage.Error<typeof exact.optimize>
 type Policy = Node.Node<typeof ExactPolicyValue, Failure, never>
+
+/** The policy that a round starts from, for an objective that reads a reference; maximum likelihood reads none. */
+const referring = (reference: Policy) => {
+  const { reads }: { readonly reads: { readonly reference: boolean } } = objective.implementation
+  return reads.reference ? { reference } : {}
+}
 
 /** Rounds of infinitely many samples. */
 const infinite = () => {
   const small = exact.world({ world: exact.normalBandit(SMALL), as: "small" })
   const start = small.pipe(exact.start())
-  const fitted = small.pipe(exact.bestOf({ n: 3 }), exact.optimize({ from: start, objective }))
+  const fitted = small.pipe(exact.bestOf({ n: 3 }), exact.optimize({ from: start, objective, ...referring(start) }))
   const law = small.pipe(exact.solve({ solution: exact.bestOfN({ n: 3 }), as: "best-of-three" }))
   const arc = exact.world({ world: exact.arc(), as: "arc" })
   const swept = (policy: ReturnType<ReturnType<typeof exact.solve>>, round: number) =>
@@ -227,7 +234,7 @@ const steered = (n: number, rounds: number) => {
     Pipeline.iterate<Policy>(rounds, world.pipe(exact.start()), (policy) =>
       world.pipe(
         exact.bestOf({ n, groups: 600, contexts, objective: reward, policy }),
-        exact.optimize({ from: policy, objective, by: "gradient-descent", learningRate: 3, steps: 150 })
+        exact.optimize({ ...TRAINING, from: policy, objective, ...referring(policy) })
       )
     )
   const swept = (world: typeof told, policy: Policy, as: string) =>

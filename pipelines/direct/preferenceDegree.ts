@@ -93,7 +93,7 @@ export default Pipeline.make(
       /** Strength of the KL constraint. */
       beta: Positive.pipe(withDefault(0.1)),
       /** Weight of the recognition of degrees; 0 is DPO. */
-      gamma: NonNegative.pipe(withDefault(0.1)),
+      gamma: NonNegative.pipe(withDefault(1)),
       levels: Count.pipe(withDefault(LEVELS)),
       learningRate: Positive.pipe(withDefault(8e-4)),
       ...Text.scaleFields
@@ -158,7 +158,9 @@ export default Pipeline.make(
         expected: "accuracy above 0.55 in every seed, where 0.25 is chance",
         outputs: ["degrees"],
         value: accuracy("degrees"),
-        above: 0.55
+        above: 0.55,
+        knownGap:
+          "0.535 on average, 0.494 to 0.574: answers have some 7 words and a third of them three phrases or more, so 120 steps show some 1,400 labels; degrees 0 and 3 are told apart well, 1 and 2 hardly"
       }),
       Checks.inEverySeed({
         name: "because they were taught",
@@ -192,7 +194,7 @@ export default Pipeline.make(
     const from = Text.policy({ steps: baseSteps })
     const shared = Text.shared({ from, ...scale })
     const preferred = shared.preferences("train")
-    const pairs = preferred.pipe(degrade({ levels, as: "train-degraded" }))
+    const pairs = preferred.pipe(degrade({ levels, fewer: "leave-out", as: "train-degraded" }))
     const own = { from, ...scale, pairs, annotate: preferred }
     const base = dpo({ beta })
     const ours = Text.experiment({ ...own, objective: objective({ objective: base, gamma, levels }) })
@@ -203,7 +205,7 @@ export default Pipeline.make(
       as: "shuffled"
     })
     const theirs = Text.experiment({ from, ...scale, objective: base, as: "dpo" })
-    const heldOut = shared.preferences("test").pipe(degrade({ levels, as: "test-degraded" }))
+    const heldOut = shared.preferences("test").pipe(degrade({ levels, fewer: "leave-out", as: "test-degraded" }))
     const judged = <E, R>(policy: Node.Node<typeof CheckpointFolder, E, R>, as: string) =>
       heldOut.pipe(degree({ levels, policy, as }))
     const without = Text.experiment({

@@ -163,9 +163,16 @@ export default Pipeline.make(
         expected: "win rate by VADER on held-out prompts above 0.53, 95 % interval over seeds included",
         outputs: ["revisedSrpo"],
         value: Checks.estimate("revisedSrpo", "win_rate"),
-        above: 0.53
+        above: 0.53,
+        knownGap:
+          "0.472 (0.443 to 0.500) after 80 steps behind 80 steps of learning the template: the trained generator's own drafts are not improved on at this scale"
       }),
-      ...(["Dpo", "Ipo"] as const).map((baseline) =>
+      ...(
+        [
+          ["Dpo", "0.059 (-0.016 to 0.134): the mean leads by enough, three seeds do not make it certain"],
+          ["Ipo", "0.030 (-0.018 to 0.078): three seeds do not make it certain"]
+        ] as const
+      ).map(([baseline, knownGap]) =>
         Checks.onAverage({
           name: `by more than those of ${baseline.toUpperCase()} asked in the same words`,
           expected: "lead in that win rate above 0.03, 95 % interval over seeds included",
@@ -174,7 +181,8 @@ export default Pipeline.make(
             Checks.estimate("revisedSrpo", "win_rate"),
             Checks.estimate(`revised${baseline}`, "win_rate")
           ),
-          above: 0.03
+          above: 0.03,
+          knownGap
         })
       ),
       Checks.inEverySeed({
@@ -182,7 +190,8 @@ export default Pipeline.make(
         expected: "win rate by VADER against five revisions of DPO, on the Brown corpus, above 1/2 in every seed",
         outputs: ["elsewhere"],
         value: Checks.estimate("elsewhere", "win_rate"),
-        above: 0.5
+        above: 0.5,
+        knownGap: "0.449 (0.434 to 0.460): five revisions of answers that do not gain by the first one"
       })
     ]
   },

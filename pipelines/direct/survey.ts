@@ -289,21 +289,21 @@ const stresses = () => {
   const noisy = world.pipe(exact.comparisons({ ...gold, count: 300, flip: 0.2, stream: "noisy" }))
   const biased = world.pipe(exact.comparisons({ ...gold, count: 300, lengthWeight: LENGTH_WEIGHT, stream: "biased" }))
   const near = world.pipe(exact.edits({ count: 300 }))
-  const fit = (pairs: typeof noisy, name: Name) => trained(world, pairs, { objective: objectives[name], ...budget })
-  const nearTo = (policy: ReturnType<typeof fit>) =>
+  const learned = (pairs: typeof noisy, name: Name) => trained(world, pairs, { objective: objectives[name], ...budget })
+  const nearTo = (policy: ReturnType<typeof learned>) =>
     near.pipe(exact.preference({ objective: objectives.dpo, policy, reference }))
   const margins = (name: Name) =>
-    noisy.pipe(exact.preference({ objective: objectives.dpo, policy: fit(noisy, name), reference }))
+    noisy.pipe(exact.preference({ objective: objectives.dpo, policy: learned(noisy, name), reference }))
   return {
-    noisyDpo: world.pipe(exact.duel({ ...gold, policy: fit(noisy, "dpo") })),
-    noisyRobust: world.pipe(exact.duel({ ...gold, policy: fit(noisy, "robust") })),
+    noisyDpo: world.pipe(exact.duel({ ...gold, policy: learned(noisy, "dpo") })),
+    noisyRobust: world.pipe(exact.duel({ ...gold, policy: learned(noisy, "robust") })),
     noisyMarginsDpo: margins("dpo"),
     noisyMarginsCdpo: margins("cdpo"),
-    biasedDpo: Tabular.judged(world, fit(biased, "dpo")),
-    biasedSimpo: Tabular.judged(world, fit(biased, "simpo")),
-    biasedRdpo: Tabular.judged(world, fit(biased, "rdpo")),
+    biasedDpo: Tabular.judged(world, learned(biased, "dpo")),
+    biasedSimpo: Tabular.judged(world, learned(biased, "simpo")),
+    biasedRdpo: Tabular.judged(world, learned(biased, "rdpo")),
     nearStart: near.pipe(exact.preference({ objective: objectives.dpo, policy: reference, reference })),
-    nearDpo: nearTo(fit(near, "dpo")),
-    nearDpop: nearTo(fit(near, "dpop"))
+    nearDpo: nearTo(learned(near, "dpo")),
+    nearDpop: nearTo(learned(near, "dpop"))
   }
 }

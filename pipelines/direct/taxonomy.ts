@@ -60,6 +60,7 @@ export const taxonomy: Readonly<Record<string, Tags>> = {
   gpm: tags({ quality: "heterogeneity" }, {}, FREE),
   gpo: tags({ quality: "heterogeneity" }, { paradigm: "online", ...REGRESSION }, { reference: "dynamic" }),
   hinge: tags(),
+  imitation: tags({ feedback: "point" }, {}, FREE),
   ipo: tags({}, REGRESSION, REVERSE),
   kto: tags({ feedback: "point" }),
   "ld-dpo": tags({}, {}, REVERSE, "length-bias"),

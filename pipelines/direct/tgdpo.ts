@@ -1,9 +1,11 @@
 import { NonNegative, Positive, withDefault } from "../../dsl/Params.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
-import { dpo, exact, tgdpo } from "../../stages/index.ts"
+import { dpo, evaluate, exact, logProbs, optimize, preferenceAccuracy, tgdpo } from "../../stages/index.ts"
 import * as Checks from "../testbeds/checks.ts"
 import { inMostSeeds, largestDistance, onAnswers, trained } from "../testbeds/sequences.ts"
 import * as Tabular from "../testbeds/tabular.ts"
+import * as Text from "../testbeds/text.ts"
+import * as textChecks from "../testbeds/textChecks.ts"
 
 /** The pair of three and two tokens whose log-ratios, of the policy and of the guide, the paper's weights are shown on. */
 const pair = {
@@ -32,9 +34,16 @@ export default Pipeline.make(
     },
     claim: "A DPO policy's own token rewards tell which tokens to push, and lead further in as many steps",
     family: "direct",
-    testbed: ["sequences"],
-    params: { alpha: NonNegative.pipe(withDefault(0.5)), beta: Positive.pipe(withDefault(0.1)) },
+    testbed: ["sequences", "text"],
+    params: {
+      alpha: NonNegative.pipe(withDefault(0.5)),
+      beta: Positive.pipe(withDefault(0.1)),
+      learningRate: Positive.pipe(withDefault(8e-4)),
+      ...Text.scaleFields
+    },
     checks: [
+      textChecks.judgeGains(0.05),
+      textChecks.moves,
       Checks.exact({
         name: "without guidance it is DPO, loss and gradient",
         expected: "largest difference below 1e-6, at alpha 0 and with the reference for guide",
@@ -124,7 +133,7 @@ export default Pipeline.make(
       })
     ]
   },
-  () => guidance()
+  (params) => ({ ...guidance(), ...onText(params) })
 )
 
 /** DPO and TGDPO with guides of different worth, all for as many steps of the same size. */
@@ -144,4 +153,41 @@ const guidance = () => {
     negated: guided(world.pipe(exact.shifted({ scale: -1, policy: plain })), "negated"),
     permuted: guided(world.pipe(exact.shifted({ permute: true, policy: plain })), "permuted")
   }
+}
+
+/** DPO, and then TGDPO from the same start under DPO's guidance, on the same pairs. */
+const onText = (params: {
+  readonly alpha: number
+  readonly baseSteps: number
+  readonly beta: number
+  readonly learningRate: number
+  readonly perPrompt: number
+  readonly steps: number
+  readonly testPrompts: number
+  readonly trainPrompts: number
+}) => {
+  const { alpha, baseSteps, beta, learningRate, perPrompt, steps, testPrompts, trainPrompts } = params
+  const from = Text.policy({ steps: baseSteps })
+  const pairs = Text.preferences(from, { split: "train", limit: trainPrompts, perPrompt })
+  const unseen = Text.preferences(from, { split: "test", limit: testPrompts, perPrompt })
+  const training = { from, reference: from, steps, learningRate }
+  const guide = pairs.pipe(optimize({ ...training, objective: dpo({ beta }), as: "guide" }))
+  const objective = tgdpo({ alpha, beta })
+  const guideLogProbs = pairs.pipe(logProbs({ policy: guide }))
+  const referenceLogProbs = pairs.pipe(logProbs({ policy: from }))
+  const policy = pairs.pipe(
+    optimize.preference({ from, objective, steps, learningRate, referenceLogProbs, guideLogProbs, as: "policy" })
+  )
+  const report = Text.prompts({ split: "test", limit: testPrompts }).pipe(
+    evaluate({ policy, reference: from, reward: Text.sentiment, judge: Text.judge, as: "report" })
+  )
+  const heldOut = unseen.pipe(
+    preferenceAccuracy({
+      policy,
+      objective,
+      referenceLogProbs: unseen.pipe(logProbs({ policy: from })),
+      as: "held-out"
+    })
+  )
+  return { policy, report, heldOut }
 }

@@ -13,6 +13,7 @@ import type { Role } from "../../stages/optimize/algebra/Expression.ts"
 import * as Float64 from "../../stages/optimize/algebra/float64.ts"
 import { reads } from "../../stages/optimize/algebra/reads.ts"
 import type { About, Run } from "./checks.ts"
+import * as Checks from "./checks.ts"
 
 export type AnyObjective = Component.Component<"objective", Objective>
 type World<E, R> = Node.Node<typeof WorldValue, E, R>
@@ -99,4 +100,19 @@ export const inMostSeeds = ({
       note: `of ${runs.length} seeds`
     })),
   holds: ({ value }) => value >= atLeast
+})
+
+/** A statistical check: the mean over seeds lies below a bound, wherever its interval, which is shown, ends. */
+export const inMean = ({
+  below,
+  over,
+  value,
+  ...about
+}: About & {
+  readonly over: Check.Check["over"]
+  readonly below: number
+  readonly value: (run: Run) => number
+}): Check.Check => ({
+  ...Checks.onAverage({ ...about, over, value, below }),
+  holds: (measured) => measured.value < below
 })

@@ -7,7 +7,12 @@ import { SomePairs } from "./generated.ts"
 import { degrees, phrases } from "./rake.ts"
 
 /** `draws` are two uniform numbers in [0, 1), for the degree of the chosen and of the rejected answer that is read. */
-const degraded = (pair: Pair, levels: number, draws: readonly [number, number] = [0, 0]): Pair => {
+const degraded = (
+  pair: Pair,
+  levels: number,
+  draws: readonly [number, number] = [0, 0],
+  fewer: "keep" | "leave-out" = "keep"
+): Pair => {
   const chosen = variants("chosen", pair.chosen, levels)
   const rejected = variants("rejected", pair.rejected, levels)
   const degrees = [Math.floor(draws[0] * (chosen.length + 1)), Math.floor(draws[1] * (rejected.length + 1))] as const
@@ -18,11 +23,12 @@ const degraded = (pair: Pair, levels: number, draws: readonly [number, number] =
     degradedRejected: degrees[1] === 0 ? { completion: pair.rejected } : rejected[degrees[1] - 1]![1]
   }
   const counts = { chosenLevels: chosen.length, rejectedLevels: rejected.length }
-  return {
-    ...pair,
-    others,
-    numbers: { ...pair.numbers, ...counts, degreeChosen: degrees[0], degreeRejected: degrees[1] }
+  const labelOf = (degree: number, count: number) => (fewer === "leave-out" && count < levels ? -1 : degree)
+  const labels = {
+    degreeChosen: labelOf(degrees[0], chosen.length),
+    degreeRejected: labelOf(degrees[1], rejected.length)
   }
+  return { ...pair, others, numbers: { ...pair.numbers, ...counts, ...labels } }
 }
 
 /** The tokens go: they are those of the whole text. */
@@ -102,6 +108,17 @@ const laws: ReadonlyArray<Law.Law> = [
       return drawn("chosen", "Chosen", u) && drawn("rejected", "Rejected", v)
     })
   ),
+  Law.make("leaves out no answer but those of fewer levels, if told to", Drawn, ([pairs, levels, u, v]) =>
+    pairs.every((pair) => {
+      const [kept, left] = (["keep", "leave-out"] as const).map(
+        (fewer) => degraded(pair, levels, [u, v], fewer).numbers!
+      )
+      return SIDES.every((side) => {
+        const name = side === "chosen" ? "degreeChosen" : "degreeRejected"
+        return left![name] === (kept![`${side}Levels`]! < levels ? -1 : kept![name])
+      })
+    })
+  ),
   Law.make("treats both sides alike and keeps the pair", Levelled, ([pairs, levels]) =>
     pairs.every((pair) => {
       const [made, turned] = [pair, { ...pair, chosen: pair.rejected, rejected: pair.chosen }].map((p) =>
@@ -126,7 +143,8 @@ const laws: ReadonlyArray<Law.Law> = [
  * One variant of each side is drawn, all degrees from 0 alike: `others.degradedChosen`, `others.degradedRejected`, with
  * its degree in `numbers.degreeChosen` and `numbers.degreeRejected`. The draw depends on the seed and the pair's place.
  * **Gotchas** With fewer phrases than `levels`, degree l lacks l phrases, so the same degree means different shares; an
- * answer without content is always of degree 0 (the paper's method skips it). Where a pair should show other degrees in
+ * answer without content is always of degree 0 (the paper's method skips it). `fewer: "leave-out"` gives both the degree -1,
+ * which means none. Where a pair should show other degrees in
  * other epochs, repeat the stage under other streams.
  * **Source** Li et al. 2024, arXiv 2409.17791 (SPO); the levels are a reconstruction.
  */
@@ -134,13 +152,16 @@ export const degrade = Stage.make({
   name: "pair.degrade",
   description: "Pairs with their answers at falling degrees of content",
   module: import.meta.url,
-  params: { levels: Count.pipe(withDefault(3)) },
+  params: {
+    levels: Count.pipe(withDefault(3)),
+    fewer: Schema.Literals(["keep", "leave-out"]).pipe(withDefault("keep"))
+  },
   input: Pairs,
   output: Pairs,
   random: true,
   laws,
   run: ({ input, params, rng }) =>
     Stream.map(Stream.zipWithIndex(input.stream), ([pair, place]) =>
-      degraded(pair, params.levels, [rng.uniform(2 * place), rng.uniform(2 * place + 1)])
+      degraded(pair, params.levels, [rng.uniform(2 * place), rng.uniform(2 * place + 1)], params.fewer)
     )
 })

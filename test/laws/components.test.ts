@@ -28,6 +28,9 @@ const params: Readonly<Record<string, object>> = {
       ]
     ]
   },
+  "world/sources": { prompts: 4 },
+  "world/misspecified": { responses: 20 },
+  "world/log-linear": { features: [[[1], [0], [2]]], rewards: [[[1, 0, -1]]] },
   "objective/with-degree": { objective: "dpo" },
   "objective/with-sft": { objective: "dpo" },
   "judge/by-reward": { reward: "afinn", scale: 2 },

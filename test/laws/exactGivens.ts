@@ -71,6 +71,12 @@ export const exactGivens: Readonly<Record<string, Given>> = {
     input: pairs.map((pair) => ({ ...pair, numbers: { preference: 0.7 } })),
     inputs: { model: { contexts: 1, responses: 2, outputs: 1, theta: [0.5, -0.5] } }
   })),
+  "exact.adversarial": called(({ other, world }) => ({
+    params: {},
+    input: pairs,
+    inputs: { world, reference: other }
+  })),
+  "exact.with-answer": called(({ policy }) => ({ params: { role: "gold" }, input: pairs, inputs: { policy } })),
   "exact.embedding": called(({ world }) => ({ params: {}, input: world })),
   "exact.drafting": called(({ world }) => ({ params: {}, input: world })),
   "exact.draft-views": called(() => ({ params: { contexts: 1, responses: 2 }, input: pairs })),

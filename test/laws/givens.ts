@@ -179,7 +179,23 @@ export const givens: Readonly<Record<string, Given>> = {
   "pair.flip": call({ params: one({ rate: 0.2 }, { rate: 1 }), input: pairs }),
   "pair.mismatch": call({ input: pairs }),
   "pair.draft-views": call({ params: one({}, { before: " then ", after: ": " }), input: pairs }),
-  "pair.degrade": call({ params: one({}, { levels: 1 }), input: pairs }),
+  "pair.degrade": call({ params: one<object>({}, { levels: 1 }, { fewer: "leave-out" }), input: pairs }),
+  "pair.shuffle-numbers": call({ params: one({ names: ["weight"] }), input: pairs }),
+  "score.noise": call({ params: one({ deviation: 0.5 }), input: scored }),
+  "evaluate.likelihood": call({ params: one({ role: "chosen" }, { role: "gold" }), input: pairs, inputs: { policy } }),
+  "evaluate.degree": call({
+    params: one({ levels: 1 }),
+    input: pairs.pipe(
+      Arbitrary.map((all) =>
+        all.map((pair, i) => ({
+          ...pair,
+          others: { degradedChosen: { completion: pair.chosen }, degradedRejected: { completion: pair.rejected } },
+          numbers: { degreeChosen: i % 2, degreeRejected: 0 }
+        }))
+      )
+    ),
+    inputs: { policy }
+  }),
   "pair.with-calibration": call({ input: pairs, inputs: { calibration: answered } }),
   pair: call({ params: one({ by: bestWorst() }, { by: allAbove({ margin: 0.6 }) }), input: scored }),
   rank: call({ input: scored }),

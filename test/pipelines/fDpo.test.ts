@@ -7,7 +7,7 @@ const DIVERGENCES = ["reverse_kl", "forward_kl", "jsd", "alpha"] as const
 
 layer(temporary)("f-DPO's claims in solved worlds", (it) => {
   for (const divergence of DIVERGENCES)
-    it.live(
+    it.effect(
       `${divergence} is solved`,
       () => holds(fDpo, `${divergence}: the population loss is minimal at the optimum of reward and divergence`),
       60_000
@@ -19,10 +19,10 @@ layer(temporary)("f-DPO's claims in solved worlds", (it) => {
     "alpha 0.001 is the reverse KL",
     "alpha 0.999 is the forward KL"
   ])
-    it.live(name, () => holds(fDpo, name), 60_000)
+    it.effect(name, () => holds(fDpo, name), 60_000)
 
   for (const divergence of ["reverse_kl", "forward_kl", "jsd"])
-    it.live(
+    it.effect(
       `${divergence} has the least of its own divergence, two problems, by more than rounding`,
       () =>
         Effect.gen(function* () {

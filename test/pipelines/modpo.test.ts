@@ -8,14 +8,16 @@ import { Store } from "../../runtime/store/Store.ts"
 import { source } from "../runtime/executor/support.ts"
 import { holds, temporary, verdictOn } from "./held.ts"
 
+/** The pipeline with some of its outputs. */
+const only = (names: ReadonlyArray<string>): Pipeline.Pipeline => ({
+  ...modpo,
+  outputs: (params) =>
+    Object.fromEntries(Object.entries(modpo.outputs(params)).filter(([name]) => names.includes(name)))
+})
+
 /** The estimates of some outputs. */
 const estimates = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
-  const looked: Pipeline.Pipeline = {
-    ...modpo,
-    outputs: (params) =>
-      Object.fromEntries(Object.entries(modpo.outputs(params)).filter(([name]) => names.includes(name)))
-  }
-  const built = (yield* Pipeline.build(looked)) as Pipeline.Built<never, never>
+  const built = (yield* Pipeline.build(only(names))) as Pipeline.Built<never, never>
   const result = yield* Executor.run(built, { source })
   const store = yield* Store
   return yield* Effect.forEach(names, (name) => {
@@ -33,15 +35,15 @@ layer(temporary)("MODPO's claims in solved worlds", (it) => {
     "with all weight on its own objective it is DPO",
     "a margin that is the same for all answers leaves DPO at beta / weight"
   ])
-    it.live(name, () => holds(modpo, name), 60_000)
+    it.effect(name, () => holds(modpo, name), 60_000)
 
-  it.live("plain DPO is 0.964078 nats from the optimum of equal weights", () =>
+  it.effect("plain DPO is 0.964078 nats from the optimum of equal weights", () =>
     Effect.map(verdictOn(modpo, "plain DPO on the first objective ends elsewhere"), ({ measured }) =>
       assert.closeTo(measured.value, 0.964078, 1e-6)
     )
   )
 
-  it.live("the front's rewards are those of the closed form", () =>
+  it.effect("the front's rewards are those of the closed form", () =>
     Effect.gen(function* () {
       const found = yield* estimates(["weight0.1", "weight0.5", "weight0.9", "weight1"])
       const expected = [
@@ -61,11 +63,7 @@ layer(temporary)("MODPO's claims in solved worlds", (it) => {
     Effect.gen(function* () {
       const nodesOf = (...names: ReadonlyArray<string>) =>
         Effect.map(
-          Pipeline.build({
-            ...modpo,
-            outputs: (params) =>
-              Object.fromEntries(Object.entries<any>(modpo.outputs(params)).filter(([name]) => names.includes(name)))
-          } as Pipeline.Pipeline),
+          Pipeline.build(only(names)),
           ({ graph }) =>
             (stage: string) =>
               graph.nodes.filter(({ node }) => node.stage.name === stage).length

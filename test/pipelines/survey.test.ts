@@ -37,15 +37,15 @@ layer(temporary)("the survey's claims in solved worlds", (it) => {
     "dpo sees flipped labels",
     "f-dpo ends where reward and f'(policy / reference) differ by a constant"
   ])
-    it.live(name, () => holds(survey, name), 60_000)
+    it.effect(name, () => holds(survey, name), 60_000)
 
-  it.live("flipped labels cost dpo 0.0356 nats at a rate of 0.1", () =>
+  it.effect("flipped labels cost dpo 0.0356 nats at a rate of 0.1", () =>
     Effect.map(verdictOn(survey, "dpo sees flipped labels"), ({ measured }) =>
       assert.closeTo(measured.value, 0.035586, 1e-6)
     )
   )
 
-  it.live(
+  it.effect(
     "near-duplicates: dpop against dpo, one seed",
     () =>
       Effect.gen(function* () {

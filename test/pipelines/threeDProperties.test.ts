@@ -5,7 +5,7 @@ import { holds, temporary, verdictOn } from "./held.ts"
 
 layer(temporary)("the claims of 3D-properties where they are exact", (it) => {
   for (const { kind, name } of threeDProperties.checks)
-    if (kind === "exact") it.effect(name, () => holds(threeDProperties, name), 60_000)
+    if (kind === "exact") it.effect(name, () => holds(threeDProperties, name), 240_000)
 
   it.effect(
     "hold for other unseen answers too",
@@ -20,6 +20,6 @@ layer(temporary)("the claims of 3D-properties where they are exact", (it) => {
         const end = yield* verdictOn(threeDProperties, "under DPO the chosen answer is degraded", over)
         assert.isBelow(end.measured.value, 1e-3 / 0.4)
       }),
-    60_000
+    240_000
   )
 })

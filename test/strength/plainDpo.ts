@@ -14,8 +14,8 @@ export type Off = Readonly<Record<string, Json.JsonObject>>
 
 export interface Swapped {
   readonly pipeline: Pipeline.Pipeline
-  /** Whether a node of its graphs differs from the method's own. */
-  readonly isChanged: (node: Node.Any) => boolean
+  /** Whether an output, in the graphs that were built so far, has come to depend on what was swapped. */
+  readonly isTouched: (output: string) => boolean
 }
 
 /**
@@ -25,7 +25,7 @@ export interface Swapped {
  * touches is the same node as before.
  */
 export const withPlainDpo = (pipeline: Pipeline.Pipeline, off: Off = {}): Swapped => {
-  const changed = new WeakSet<Node.Any>()
+  const touched = new Set<string>()
   const outputs: Pipeline.Pipeline["outputs"] = (params) => {
     const made = new Map<Node.Any, Node.Any>()
     const beta = numberIn(params, "beta") ?? 0.1
@@ -36,7 +36,6 @@ export const withPlainDpo = (pipeline: Pipeline.Pipeline, off: Off = {}): Swappe
         node,
         Object.entries(node.inputs).map(([name, input]) => [name, swap(input)] as const)
       )
-      if (swapped !== node) changed.add(swapped)
       made.set(node, swapped)
       return swapped
     }
@@ -49,10 +48,14 @@ export const withPlainDpo = (pipeline: Pipeline.Pipeline, off: Off = {}): Swappe
       return rebuilt(node, replaced, replaced === own ? given : referenced(node, given))
     }
     return Object.fromEntries(
-      Object.entries(pipeline.outputs(params) as Pipeline.Outputs).map(([name, node]) => [name, swap(node)])
+      Object.entries(pipeline.outputs(params) as Pipeline.Outputs).map(([name, node]) => {
+        const swapped = swap(node)
+        if (swapped !== node) touched.add(name)
+        return [name, swapped]
+      })
     )
   }
-  return { pipeline: { ...pipeline, outputs }, isChanged: (node) => changed.has(node) }
+  return { pipeline: { ...pipeline, outputs }, isTouched: (output) => touched.has(output) }
 }
 
 const numberIn = (value: unknown, name: string): number | undefined => {

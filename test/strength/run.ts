@@ -10,7 +10,7 @@ import { makeCopy, runTests, type Tried } from "./copy.ts"
 
 const REQUIRED = 0.95
 
-/** What became of a bug: the first test that failed, after `none` of those before it did. */
+/** What became of a bug: the first test that failed, if one did. */
 interface Found {
   readonly bug: Bug
   readonly killer: { readonly file: string; readonly test: string; readonly law: string | undefined } | undefined

@@ -24,6 +24,18 @@ const OFF: Readonly<Record<string, { readonly what: string; readonly params: Off
     what: "no momentum (alpha 0)",
     params: { "exact.extrapolate": { alpha: 0 }, "optimize.extrapolate": { alpha: 0 } }
   },
+  "multi-model-data": {
+    what: "no other model's answers (every recipe is self-reward)",
+    params: { "pair.sources": { recipe: "self-reward" } }
+  },
+  "reward-models": {
+    what: "no shift of lengths (12 symbols everywhere)",
+    params: {
+      "exact.world": {
+        world: { name: "unigrams", params: { length: 12, tokenRewards: [1, 1, 1, 1, 1, -1, -1, -1, -1, -1] } }
+      }
+    }
+  },
   rso: {
     what: "no rejection (beta 1e9: the first answers are accepted)",
     params: { "filter.statistical-rejection": { beta: 1e9 }, "exact.rejection": { beta: 1e9 } }
@@ -67,8 +79,9 @@ const tell = Effect.fnUntraced(function* ({ module, pipeline }: Subject) {
   const touched: Array<{ readonly check: Check.Check; readonly cost: number }> = []
   for (const check of pipeline.checks) {
     const { graph } = yield* Claims.build(swapped.pipeline, check, { source: { module, export: "default" } })
+    const outputs = check.outputs ?? Object.keys(pipeline.outputs({}))
     const isOnDevice = graph.nodes.some(({ node }) => node.stage.numerics)
-    if (graph.nodes.some(({ node }) => swapped.isChanged(node)))
+    if (outputs.some(swapped.isTouched))
       touched.push({ check, cost: (isOnDevice ? 2 : 0) + (check.kind === "exact" ? 0 : 1) })
   }
   if (touched.length === 0) return { _tag: "Same" } as Outcome

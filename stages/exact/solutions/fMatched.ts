@@ -23,7 +23,7 @@ const solve =
     const wanted = least + gain * (maximum(reward) - least)
     const at = (logBeta: number) => Divergences.optimum(of, logReference, reward, Math.exp(logBeta)).logPolicy
     let [low, high] = [Math.log(1e-6), Math.log(1e6)]
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < 60; i++) {
       const middle = (low + high) / 2
       if (expectedReward(at(middle), reward) > wanted) low = middle
       else high = middle

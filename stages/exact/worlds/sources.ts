@@ -1,9 +1,63 @@
 import { Schema } from "effect"
+import * as Law from "../../../dsl/Law.ts"
 import { Count, Probability, withDefault } from "../../../dsl/Params.ts"
-import type { Rng } from "../../../dsl/Rng.ts"
+import * as Rng from "../../../dsl/Rng.ts"
 import { norm } from "../../../runtime/exact/numbers.ts"
 import { normalVector } from "../../../runtime/exact/random.ts"
-import { Worlds } from "../Worlds.ts"
+import { SeedNumber } from "../generated.ts"
+import { type MakeWorld, Worlds } from "../Worlds.ts"
+
+interface Params {
+  readonly set: "training" | "attack" | "benign"
+  readonly prompts: number
+  readonly own: number
+  readonly strong: number
+  readonly candidates: number
+  readonly styleOffset: readonly [number, number]
+  readonly qualityOffset: number
+  readonly unsafeOwn: number
+  readonly unsafeStrong: number
+}
+
+const made =
+  (params: Params): MakeWorld =>
+  (rng) => {
+    const { candidates, own, prompts, set, strong, unsafeOwn, unsafeStrong } = params
+    const directions = { u: unit(6, rng.fork("safety")), v: unit(3, rng.fork("quality")) }
+    const responses = Array.from({ length: prompts }, (_, p) =>
+      Array.from({ length: set === "training" ? own + strong : candidates }, (_, i) => {
+        const draws = rng.fork(set).fork(p).fork(i)
+        const isStrong = set === "training" ? i >= own : draws.uniform(STRONG) < 0.25
+        const unsafe = set === "benign" ? 0 : set === "attack" ? 0.6 : isStrong ? unsafeStrong : unsafeOwn
+        return response(draws, isStrong, draws.uniform(UNSAFE) < unsafe, directions, params)
+      })
+    )
+    const each = <A>(value: (of: Response, p: number, i: number) => A) =>
+      responses.map((row, p) => row.map((of, i) => value(of, p, i)))
+    return {
+      reference: {
+        family: {
+          kind: "linear",
+          base: each((_, p, i) => (set === "training" ? 0 : 0.5 * rng.fork(set).fork(p).fork(i).normal(LOGIT))),
+          features: each(({ features }) => features)
+        },
+        theta: Array.from({ length: 11 }, () => 0)
+      },
+      rewards: [each(({ score }) => score), each(({ unsafe }) => (unsafe ? 1 : 0)), each(({ q }) => q)]
+    }
+  }
+
+const SMALL: Params = {
+  set: "training",
+  prompts: 3,
+  own: 3,
+  strong: 2,
+  candidates: 4,
+  styleOffset: [2, 1.5],
+  qualityOffset: 1,
+  unsafeOwn: 0.55,
+  unsafeStrong: 0.05
+}
 
 /**
  * Responses of two sources, the policy itself and a stronger model, as eleven features: style (2), safety (6), quality (3).
@@ -31,31 +85,19 @@ export const sources = Worlds.define("sources", {
     unsafeOwn: Probability.pipe(withDefault(0.55)),
     unsafeStrong: Probability.pipe(withDefault(0.05))
   },
-  make: (params) => (rng) => {
-    const { candidates, own, prompts, set, strong, unsafeOwn, unsafeStrong } = params
-    const directions = { u: unit(6, rng.fork("safety")), v: unit(3, rng.fork("quality")) }
-    const responses = Array.from({ length: prompts }, (_, p) =>
-      Array.from({ length: set === "training" ? own + strong : candidates }, (_, i) => {
-        const draws = rng.fork(set).fork(p).fork(i)
-        const isStrong = set === "training" ? i >= own : draws.uniform(STRONG) < 0.25
-        const unsafe = set === "benign" ? 0 : set === "attack" ? 0.6 : isStrong ? unsafeStrong : unsafeOwn
-        return response(draws, isStrong, draws.uniform(UNSAFE) < unsafe, directions, params)
-      })
+  make: (params) => made(params),
+  laws: [
+    Law.make("the offsets of the stronger model change no label", SeedNumber, (seed) => {
+      const plain = made({ ...SMALL, styleOffset: [0, 0], qualityOffset: 0 })(Rng.make(seed, "sources"))
+      const cued = made(SMALL)(Rng.make(seed, "sources"))
+      return JSON.stringify(plain.rewards![1]) === JSON.stringify(cued.rewards![1])
+    }),
+    Law.make("nothing benign is unsafe", SeedNumber, (seed) =>
+      made({ ...SMALL, set: "benign" })(Rng.make(seed, "sources"))
+        .rewards![1]!.flat()
+        .every((unsafe) => unsafe === 0)
     )
-    const each = <A>(value: (of: Response, p: number, i: number) => A) =>
-      responses.map((row, p) => row.map((of, i) => value(of, p, i)))
-    return {
-      reference: {
-        family: {
-          kind: "linear",
-          base: each((_, p, i) => (set === "training" ? 0 : 0.5 * rng.fork(set).fork(p).fork(i).normal(LOGIT))),
-          features: each(({ features }) => features)
-        },
-        theta: Array.from({ length: 11 }, () => 0)
-      },
-      rewards: [each(({ score }) => score), each(({ unsafe }) => (unsafe ? 1 : 0)), each(({ q }) => q)]
-    }
-  }
+  ]
 })
 
 /** Places of a response's draws: the first twelve are those of its features. */
@@ -69,7 +111,7 @@ interface Response {
 }
 
 const response = (
-  draws: Rng,
+  draws: Rng.Rng,
   strong: boolean,
   unsafe: boolean,
   { u, v }: { readonly u: Float64Array; readonly v: Float64Array },
@@ -84,7 +126,7 @@ const response = (
   return { features, unsafe, q, score: (unsafe ? 0 : 1) + 0.25 * q + 0.35 * draws.normal(SCORE) }
 }
 
-const unit = (length: number, rng: Rng): Float64Array => {
+const unit = (length: number, rng: Rng.Rng): Float64Array => {
   const vector = normalVector(length, rng)
   const size = norm(vector)
   return vector.map((value) => value / size)

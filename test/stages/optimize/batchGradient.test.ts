@@ -1,6 +1,7 @@
 /** Losses whose items depend on one another: the gradient of a whole batch, and not only of each item alone. */
 import { describe, it } from "@effect/vitest"
 import * as Law from "../../../dsl/Law.ts"
+import * as X from "../../../stages/optimize/algebra/Expression.ts"
 import * as Float64 from "../../../stages/optimize/algebra/float64.ts"
 import type { Written } from "../../../stages/optimize/Objective.ts"
 import { float64Items, gradient64, type Item, itemsFor } from "../../../stages/optimize/objectiveSamples.ts"
@@ -9,6 +10,7 @@ import { bco } from "../../../stages/optimize/objectives/bco.ts"
 import { betaDpo } from "../../../stages/optimize/objectives/betaDpo.ts"
 import { cpo } from "../../../stages/optimize/objectives/cpo.ts"
 import { kto } from "../../../stages/optimize/objectives/kto.ts"
+import { sumLogProb } from "../../../stages/optimize/statistics.ts"
 import { assertLaws } from "../support.ts"
 
 const sum = (values: Iterable<number>) => Array.from(values).reduce((total, x) => total + x, 0)
@@ -37,7 +39,11 @@ const law = (objective: Written) =>
     return STEPS.some((h) => [(at(h) - at(-h)) / (2 * h), (at(h) - at(0)) / h, (at(0) - at(-h)) / h].some(isNear))
   })
 
+const total = sumLogProb("chosen")
+const byMean = { reward: sumLogProb, loss: X.mul(total, X.batchMean(total)) }
+
 describe("the gradient of a batch", () => {
+  it.effect("through a batch's mean", () => assertLaws([law(byMean)]))
   for (const objective of [
     aot({ beta: 0.5 }),
     bco({ beta: 0.5 }),

@@ -7,7 +7,6 @@ import * as Pipeline from "../../dsl/Pipeline.ts"
 /** One setting that was run. */
 export interface Run {
   readonly params: Readonly<Record<string, unknown>>
-  // biome-ignore lint/suspicious/noExplicitAny: the outputs of whichever pipeline the check is of
   readonly outputs: any
 }
 

@@ -1,5 +1,5 @@
 /** Expressions in float64, with their gradient by reverse accumulation: the reference, and what exact worlds train on. */
-import { type Binary, type Expression, inOrder, type Role, type Source, type Unary } from "./Expression.ts"
+import { type Binary, type Expression, inOrder, operands, type Role, type Source, type Unary } from "./Expression.ts"
 import { missing } from "./tensors.ts"
 
 /** One role's answers: a row of token log-probabilities in nats for each item. */
@@ -130,11 +130,12 @@ export const evaluate = (roots: ReadonlyArray<Expression>, items: Items): Evalua
       adjoints.set(node, fresh)
       return fresh
     }
+    const active = moving(order)
     const logProbs = emptyRows(items, (role) => layoutOf(role).lengths)
     const heads = emptyRows(items, (role) => items.answers[role]!.heads?.map(({ length }) => length) ?? [])
     for (const node of order.toReversed()) {
       const adjoint = adjoints.get(node)
-      if (adjoint === undefined) continue
+      if (adjoint === undefined || !active.has(node)) continue
       const { operation, role } = node
       switch (operation.op) {
         case "constant":
@@ -186,12 +187,13 @@ export const evaluate = (roots: ReadonlyArray<Expression>, items: Items): Evalua
             const [l, r] = [at(operation.left, role), at(operation.right, role)]
             const [a, b] = [values.get(operation.left)!, values.get(operation.right)!]
             const { slopes } = BINARY[operation.op]
-            const [toLeft, toRight] = [adjointOf(operation.left), adjointOf(operation.right)]
+            const toLeft = active.has(operation.left) ? adjointOf(operation.left) : undefined
+            const toRight = active.has(operation.right) ? adjointOf(operation.right) : undefined
             for (let i = 0; i < adjoint.length; i++) {
               if (adjoint[i] === 0) continue
               const [da, db] = slopes(a[l(i)]!, b[r(i)]!)
-              accumulate(toLeft, l(i), adjoint[i]! * da)
-              accumulate(toRight, r(i), adjoint[i]! * db)
+              if (toLeft !== undefined) accumulate(toLeft, l(i), adjoint[i]! * da)
+              if (toRight !== undefined) accumulate(toRight, r(i), adjoint[i]! * db)
             }
           } else {
             const { slope } = UNARY[operation.op]
@@ -204,6 +206,18 @@ export const evaluate = (roots: ReadonlyArray<Expression>, items: Items): Evalua
     return { logProbs, heads }
   }
   return { values: roots.map((root) => values.get(root)!), state, gradient, valueOf: (node) => values.get(node) }
+}
+
+/** The expressions that change with the policy: a gradient goes nowhere else. */
+const moving = (order: ReadonlyArray<Expression>): ReadonlySet<Expression> => {
+  const found = new Set<Expression>()
+  for (const node of order) {
+    const { operation } = node
+    if (WITHOUT_GRADIENT.has(operation.op)) continue
+    const isSource = operation.op === "head" || (operation.op === "logProbs" && operation.source === "policy")
+    if (isSource || operands(node).some((below) => found.has(below))) found.add(node)
+  }
+  return found
 }
 
 /** Where the tokens of each item lie when rows stand behind one another. */

@@ -21,8 +21,8 @@ export interface Swapped {
 /**
  * The pipeline whose nodes have `dpo` for every objective of a policy, at the objective's own beta, else the pipeline's,
  * else 0.1; a node without a reference gets the policy that it, or the policy that it looks at, was trained from.
- * **Details** Objectives that read a head are those of reward and preference models: they stay. What nothing of this
- * touches is the same node as before.
+ * **Details** Objectives that read a head are those of reward and preference models: they stay, but for the one that has a
+ * head beside the policy (`with-degree`). What nothing of this touches is the same node as before.
  */
 export const withPlainDpo = (pipeline: Pipeline.Pipeline, off: Off = {}): Swapped => {
   const touched = new Set<string>()
@@ -74,7 +74,8 @@ const withoutObjectives = (value: unknown, beta: number): unknown => {
   if (Component.isComponent(value)) {
     if (value.kind !== "objective" || value.name === "dpo") return value
     const { reads } = value.implementation as Objective
-    return reads.heads > 0 ? value : dpo({ beta: betaOf(value) ?? beta })
+    const isModel = reads.heads > 0 && !reads.roles.includes("degradedChosen")
+    return isModel ? value : dpo({ beta: betaOf(value) ?? beta })
   }
   if (typeof value !== "object" || value === null) return value
   const entries = Object.entries(value).map(([name, held]) => [name, withoutObjectives(held, beta)] as const)

@@ -79,7 +79,10 @@ export const withFolder = <A>(path: string, use: () => A): A => {
 /** `undefined` where nothing is at the path. */
 export const readIfThere = (path: string): Buffer | undefined => ifThere(() => Fs.readFileSync(path))
 
-export const removeIfThere = (path: string): void => ifThere(() => Fs.unlinkSync(path))
+export const removeIfThere = (path: string): void => {
+  // Mostly it is not there, and to be told so by an exception takes ten times as long.
+  if (Fs.existsSync(path)) ifThere(() => Fs.unlinkSync(path))
+}
 
 export const ifThere = <A>(use: () => A): A | undefined => {
   try {

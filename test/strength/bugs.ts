@@ -121,8 +121,8 @@ const algebra: ReadonlyArray<Bug> = [
   {
     name: "in float64, a gradient through the reference",
     file: "stages/optimize/algebra/float64.ts",
-    text: 'if (operation.source === "policy") {',
-    wrong: 'if (operation.source !== "guide") {',
+    text: 'operation.op === "logProbs" && operation.source === "policy"',
+    wrong: 'operation.op === "logProbs" && operation.source !== "guide"',
     tests: [laws("objective/dpo")]
   },
   {

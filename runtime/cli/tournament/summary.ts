@@ -33,7 +33,9 @@ const forWins = (first: Ranked, ranked: ReadonlyArray<Ranked>): string => {
   const names = close.length <= 5 ? `: ${list(close)}` : ""
   return close.length === 0
     ? `${wins}, clearly more than all others.`
-    : `${wins}; of the other ${ranked.length - 1} these seeds cannot tell ${close.length} from it${names}.`
+    : close.length === ranked.length - 1
+      ? `${wins}; these seeds tell none of the others from it${names}.`
+      : `${wins}; of the other ${ranked.length - 1} these seeds cannot tell ${close.length} from it${names}.`
 }
 
 const forReward = (ranked: ReadonlyArray<Ranked>, kl: number): string => {

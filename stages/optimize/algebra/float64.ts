@@ -146,14 +146,13 @@ export const evaluate = (roots: ReadonlyArray<Expression>, items: Items): Evalua
         case "movingMean":
         case "less":
           break
-        case "logProbs":
-          if (operation.source === "policy") {
-            const { itemOf, starts } = layoutOf(operation.role)
-            adjoint.forEach((x, i) => {
-              accumulate(logProbs[operation.role]![itemOf[i]!]!, i - starts[itemOf[i]!]!, x)
-            })
-          }
+        case "logProbs": {
+          const { itemOf, starts } = layoutOf(operation.role)
+          adjoint.forEach((x, i) => {
+            accumulate(logProbs[operation.role]![itemOf[i]!]!, i - starts[itemOf[i]!]!, x)
+          })
           break
+        }
         case "head":
           adjoint.forEach((x, i) => {
             accumulate(heads[operation.role]![i]!, operation.index, x)

@@ -254,7 +254,10 @@ const obtain = Effect.fnUntraced(function* (
       const before = known.get(keyed.key)
       return before === undefined
         ? whenItsTurn(serveOrCompute(session, { id, node }, keyed, inputs, progress))
-        : Effect.succeed({ status: "cached" as const, output: before.output })
+        : Effect.map(Clock.currentTimeMillis, (now) => {
+            progress.begun = now
+            return { status: "cached" as const, output: before.output }
+          })
     })
   )
 })

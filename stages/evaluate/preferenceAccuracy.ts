@@ -3,12 +3,13 @@ import { Effect, Schema } from "effect"
 import { type Evaluation, EvaluationReport, PairLogProbsSet, Pairs } from "../../dsl/artifacts.ts"
 import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import * as Stage from "../../dsl/Stage.ts"
+import { HEAD } from "../../runtime/models/LlamaConfig.ts"
 import * as Policy from "../../runtime/models/Policy.ts"
 import { computed } from "../../runtime/tensor/read.ts"
 import type { Expression } from "../optimize/algebra/Expression.ts"
 import { type Reads, reads } from "../optimize/algebra/reads.ts"
 import { onTensors } from "../optimize/algebra/tensors.ts"
-import { type Item, itemsOf, tensorsOf } from "../optimize/items.ts"
+import { type Item, itemsOf, PairsInvalid, tensorsOf } from "../optimize/items.ts"
 import { Objective } from "../optimize/Objective.ts"
 import { clusteredEstimate } from "./estimates.ts"
 import { NothingToEvaluate } from "./evaluate.ts"
@@ -46,6 +47,11 @@ export const preferenceAccuracy = Stage.make({
         const objective = params.objective.implementation
         const policy = yield* Policy.load(inputs.policy)
         const roots = rootsOf(objective)
+        const [wanted, outputs] = [objective.reads.heads, policy.model.parameters.get(HEAD)?.shape[0] ?? 0]
+        if (wanted > 0 && wanted !== outputs) {
+          const problem = `the objective's head has ${wanted} outputs, the checkpoint's ${outputs}`
+          return yield* new PairsInvalid({ pair: "", problem })
+        }
         const items = yield* itemsOf(policy, input, { reference: inputs.referenceLogProbs }, reads(roots))
         if (items.length === 0) return yield* new NothingToEvaluate({ what: "pairs" })
         const measured: Array<ReadonlyArray<number>> = []

@@ -122,6 +122,8 @@ const labelled = (
   if (sameAnswer(first, second)) return []
   const matrix = world.preferences?.[first.context]
   const hasGold = world.tokenRewards !== undefined || world.rewards !== undefined
+  if (matrix === undefined && !hasGold)
+    throw new RangeError(`the world has neither preferences in context ${first.context} nor a reward`)
   const golds = hasGold ? [goldOf(world, first, gold), goldOf(world, second, gold)] : [0, 0]
   const preference =
     matrix === undefined ? sigmoid(golds[0]! - golds[1]!) : matrix[first.tokens[0]!]![second.tokens[0]!]!

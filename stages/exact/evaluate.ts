@@ -72,6 +72,9 @@ const measured = (world: World, own: ExactPolicy, aim: ExactPolicy | undefined, 
   const policy = policyOf(own)
   const reference = policyOf(world.reference)
   const target = aim && policyOf(aim)
+  for (const [what, { process }] of [["policy", policy] as const, ...(target ? [["target", target] as const] : [])])
+    if (process.contexts !== reference.process.contexts)
+      throw new RangeError(`the ${what} has ${process.contexts} contexts, the world ${reference.process.contexts}`)
   const contexts = Array.from({ length: policy.process.contexts }, (_, context) => ({
     ...everywhere(world, context, policy, reference),
     ...(policy.process.horizon === 1

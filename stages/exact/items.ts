@@ -47,7 +47,11 @@ export const exactItems = (
   )
   return {
     rows,
-    weights: Float64Array.from(pairs, ({ numbers }) => numbers?.["weight"] ?? 1),
+    weights: Float64Array.from(pairs, ({ id, numbers }) => {
+      const weight = numbers?.["weight"] ?? 1
+      if (!(weight >= 0)) throw new RowInvalid({ pair: id, problem: `its weight is ${weight}` })
+      return weight
+    }),
     under: (policy) => ({
       size: pairs.length,
       numbers,

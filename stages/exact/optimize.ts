@@ -6,6 +6,7 @@ import { Count, NonNegative, Positive, withDefault } from "../../dsl/Params.ts"
 import * as Stage from "../../dsl/Stage.ts"
 import { familyOf, policyOf } from "../../runtime/exact/families.ts"
 import * as Minimize from "../../runtime/exact/minimize.ts"
+import { norm } from "../../runtime/exact/numbers.ts"
 import * as Float64 from "../optimize/algebra/float64.ts"
 import type { Reads } from "../optimize/algebra/reads.ts"
 import { logistic } from "../optimize/links.ts"
@@ -47,8 +48,11 @@ export const meanLoss = (
     reference: frozen.reference && policyOf(frozen.reference),
     guide: frozen.guide && policyOf(frozen.guide)
   }
-  const items = exactItems(objective.reads.batch ? pairs : distinct(pairs, objective.reads), objective.reads, policies)
+  // What depends on its batch, or reads its own weight, is not the same once and twice.
+  const isPlain = !objective.reads.batch && !Object.hasOwn(objective.reads.numbers, "weight")
+  const items = exactItems(isPlain ? distinct(pairs, objective.reads) : pairs, objective.reads, policies)
   const total = items.weights.reduce((sum, weight) => sum + weight, 0)
+  if (!(total > 0)) throw new RangeError(`the pairs' weights sum to ${total}`)
   const shares = items.weights.map((weight) => weight / total)
   return (theta) => {
     const policy = family.at(theta)
@@ -144,8 +148,15 @@ export const optimize = Stage.make({
       return yield* Effect.try({
         try: () => {
           const loss = meanLoss(chosen.implementation, pairs, from, { reference, guide })
-          const { theta } = MINIMIZERS[by](loss, Float64Array.from(from.theta), options)
-          return { family: from.family, theta: [...theta] }
+          const start = Float64Array.from(from.theta)
+          const found = MINIMIZERS[by](loss, start, options)
+          // A line search goes by values; where a gradient is not their slope it stops short, or ends elsewhere.
+          const allowed = Math.max(options.tolerance, 1e-4 * (1 + norm(loss(start).gradient)))
+          if (by === "lbfgs" && found.steps < options.steps && found.gradientNorm > allowed)
+            throw new RangeError(
+              `lbfgs stopped after ${found.steps} steps at a gradient of ${found.gradientNorm}: the objective's gradient is not the slope of its value (a part is held constant); use by: "adam"`
+            )
+          return { family: from.family, theta: [...found.theta] }
         },
         catch: (cause) => new MinimizationFailed({ problem: cause instanceof Error ? cause.message : String(cause) })
       })

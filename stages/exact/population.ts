@@ -95,6 +95,7 @@ const pairsOf = Effect.fnUntraced(function* (world: World, { flip, form, objecti
     if (weights.length !== reference.length)
       return yield* new WorldInvalid({ problem: `${weights.length} sampling weights of ${reference.length} responses` })
     const total = weights.reduce((sum, weight) => sum + weight, 0)
+    if (!(total > 0)) return yield* new WorldInvalid({ problem: "no response has a sampling weight above 0" })
     const mu = weights.map((weight) => weight / total)
     mu.forEach((first, y) => {
       mu.forEach((second, z) => {

@@ -150,8 +150,9 @@ export const comesWith = (roots: ReadonlyArray<Expression>, given: Reads): boole
   return (
     !wanted.batch &&
     wanted.heads <= given.heads &&
-    (!wanted.guide || given.guide) &&
-    (!wanted.reference || wanted.frozen.reference.every((role) => given.frozen.reference.includes(role))) &&
+    (["reference", "guide"] as const).every((source) =>
+      wanted.frozen[source].every((role) => given.frozen[source].includes(role))
+    ) &&
     wanted.roles.every((role) => given.roles.includes(role)) &&
     Object.keys(wanted.numbers).every((name) => Object.hasOwn(given.numbers, name))
   )

@@ -6,6 +6,7 @@ import type { Completion, Pair, PairLogProbs, Prompt } from "../../dsl/artifacts
 import * as Batch from "../../runtime/models/Batch.ts"
 import { answers } from "../../runtime/models/forward.ts"
 import type { Llama } from "../../runtime/models/Llama.ts"
+import { HEAD } from "../../runtime/models/LlamaConfig.ts"
 import * as Policy from "../../runtime/models/Policy.ts"
 import type { Role } from "./algebra/Expression.ts"
 import type { Reads } from "./algebra/reads.ts"
@@ -55,6 +56,11 @@ export const itemsOf = Effect.fnUntraced(function* (
   annotations: Annotations,
   reads: Reads
 ): Effect.fn.Return<ReadonlyArray<Item>, PairsInvalid | Batch.TokensInvalid | Artifact.DecodeError> {
+  const outputs = policy.model.parameters.get(HEAD)?.shape[0] ?? 0
+  if (reads.heads > outputs) {
+    const problem = `the objective reads ${reads.heads} outputs of a head, the checkpoint's has ${outputs}`
+    return yield* new PairsInvalid({ pair: "", problem })
+  }
   const records = yield* Stream.runCollect(pairs.stream)
   const frozen: Partial<Record<Frozen, ReadonlyArray<PairLogProbs>>> = {}
   for (const source of ["reference", "guide"] as const) {

@@ -12,7 +12,8 @@ import { Objective } from "./Objective.ts"
 import { trained } from "./trained.ts"
 
 /**
- * Minimizes an objective, averaged over pairs by their number `weight` (1 where they have none). The objective says what
+ * Minimizes an objective, averaged over pairs by their number `weight` (1 where they have none; those
+ * of weight 0 are left out). The objective says what
  * it reads: `referenceLogProbs` and `guideLogProbs` must be given exactly if it reads them, and no frozen model is ever
  * loaded here. Where it reads a head, the checkpoint's own is trained further if it has as many outputs, else a fresh one:
  * normal with deviation `headDeviation`, 0 unless told.
@@ -39,7 +40,8 @@ export const preference = Stage.make({
         const from = withHead(inputs.from, reads.heads, headDeviation, rng.fork("head"))
         const policy = yield* Policy.load(from)
         const annotations = { reference: inputs.referenceLogProbs, guide: inputs.guideLogProbs }
-        const items = yield* itemsOf(policy, input, annotations, reads)
+        const all = yield* itemsOf(policy, input, annotations, reads)
+        const items = all.filter(({ weight }) => weight > 0)
         if (items.length === 0) return yield* new NothingToTrainOn({ stage: "optimize.preference", items: "pairs" })
         const losses = itemLosses(policy.model, objective.implementation)
         const log = yield* train({ model: policy.model, items, params: training, rng, partial, losses })

@@ -2,6 +2,9 @@
 import { enableCompileCache } from "node:module"
 import type { Setting } from "./protocol.ts"
 
+// The process that started this one decides what a signal means, and ends it.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined)
+
 const { compiled } = JSON.parse(process.argv[2]!) as Setting
 if (compiled !== undefined) enableCompileCache(compiled)
 await import("./serve.ts")

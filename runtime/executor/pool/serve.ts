@@ -22,8 +22,7 @@ const say = (message: FromWorker) => {
   if (process.connected) process.send!(message)
 }
 
-// The process that started this one decides what a signal means, and ends it; without it there is nobody to work for.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined)
+// Without the process that started this one there is nobody to work for.
 process.on("disconnect", () => process.exit())
 process.on("uncaughtException", (cause) => {
   const message: FromWorker = { _tag: "Dying", reason: `${tagOf(cause)}, which nothing caught: ${describe(cause)}` }

@@ -75,14 +75,16 @@ const compute = ({ operation, role }: Expression, items: Items, values: Values):
     case "sorted":
     case "movingMean":
       throw new TypeError(`${operation.op} needs the whole batch`)
-    default:
+    default: {
       if ("left" in operation) {
         const [left, right] = [operation.left, operation.right].map((side) => columns(side, role, values.get(side)!))
         return typeof left === "number" && typeof right === "number"
           ? onNumbers(operation, left, right)
           : BINARY[operation.op](tensor(left!), tensor(right!))
       }
-      return UNARY[operation.op](tensor(values.get(operation.of)!))
+      const of = values.get(operation.of)!
+      return typeof of === "number" ? numberOf(operation.op, of) : UNARY[operation.op](of)
+    }
   }
 }
 
@@ -107,6 +109,20 @@ const onNumbers = ({ op }: Extract<Operation, { readonly left: Expression }>, a:
     minimum: Math.min(a, b),
     maximum: Math.max(a, b),
     less: a < b ? 1 : 0
+  })[op]
+
+const numberOf = (op: Unary, x: number): number =>
+  ({
+    neg: -x,
+    exp: Math.exp(x),
+    expm1: Math.expm1(x),
+    log: Math.log(x),
+    softplus: Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+    sigmoid: 1 / (1 + Math.exp(-x)),
+    relu: Math.max(0, x),
+    square: x * x,
+    sqrt: Math.sqrt(x),
+    abs: Math.abs(x)
   })[op]
 
 const withoutGradient = tf.customGrad((x) => {

@@ -56,7 +56,7 @@ export default Pipeline.make(
     family: "direct",
     testbed: ["tabular", "text"],
     params: {
-      /** Strength of the KL constraint of both roles, on text. */
+      /** Strength of the KL constraint of both roles, on text; the methods beside it keep their own defaults. */
       beta: Positive.pipe(withDefault(0.1)),
       /** Share of the improver's loss. */
       alpha: Probability.pipe(withDefault(0.8)),

@@ -96,7 +96,7 @@ export default Pipeline.make(
     family: "direct",
     testbed: ["text", "tabular", "sequences"],
     params: {
-      /** Of all objectives that have one, on text. */
+      /** Of all objectives with a reference, on text. */
       beta: Positive.pipe(withDefault(0.1)),
       learningRate: Positive.pipe(withDefault(8e-4)),
       ...Text.scaleFields

@@ -42,6 +42,9 @@ const unseen = (arm: string) => of(arm, "probability/unseen/end")
 /** Nats an answer by which training moved the likelihood of one side of the pairs that it was trained on. */
 const moved = (arm: string, side: "chosen" | "rejected") => of(arm, `logps/${side}/change`)
 
+/** There is no evaluation on test prompts. */
+const { testPrompts: _, ...amounts } = Text.scaleFields
+
 export default Pipeline.make(
   "3d-properties",
   {
@@ -56,7 +59,7 @@ export default Pipeline.make(
       learningRate: Positive.pipe(withDefault(8e-4)),
       /** At which off-policy answers are sampled: the policy itself finds them unlikely. */
       offPolicyTemperature: Positive.pipe(withDefault(1.5)),
-      ...Text.scaleFields
+      ...amounts
     },
     checks: [
       Checks.exact({

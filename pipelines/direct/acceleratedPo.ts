@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import type { ExactPolicyValue } from "../../dsl/exactArtifacts.ts"
 import type * as Node from "../../dsl/Node.ts"
-import { Count, Positive, withDefault } from "../../dsl/Params.ts"
+import { Positive, withDefault } from "../../dsl/Params.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
 import { bestWorst, dpo, evaluate, exact, extrapolate, pair, sample, score, sppo } from "../../stages/index.ts"
 import * as Checks from "../testbeds/checks.ts"
@@ -63,14 +63,7 @@ export default Pipeline.make(
       /** How far each iterate goes on along the way from the one before; 0 is iterative DPO. */
       alpha: Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0), Schema.isLessThan(1)).pipe(withDefault(0.3)),
       beta: Positive.pipe(withDefault(0.1)),
-      rounds: Count.pipe(withDefault(3)),
-      learningRate: Positive.pipe(withDefault(8e-4)),
-      ...Text.scaleFields,
-      /** Optimizer steps of a round. */
-      steps: Count.pipe(withDefault(40)),
-      /** Prompts of a round, drawn anew. */
-      trainPrompts: Count.pipe(withDefault(400)),
-      perPrompt: Count.pipe(withDefault(5))
+      ...SelfPlay.roundFields
     },
     checks: [
       Checks.exact({
@@ -160,22 +153,14 @@ export default Pipeline.make(
         values: gainOfMomentum("judge/policy"),
         above: -0.02
       }),
-      {
-        ...Checks.inEverySeed({
-          name: "it gains reward, and moves further, on average",
-          expected: "mean over seeds of the smaller of both gains by momentum, in VADER score and in KL, above 0",
-          over: { ...Checks.seeds(3), alpha: [0, 0.3] },
-          outputs: ["report"],
-          values: (runs) => {
-            const means = ["judge/policy", "kl"].map((name) => {
-              const gains = gainOfMomentum(name)(runs)
-              return gains.reduce((sum, gain) => sum + gain, 0) / gains.length
-            })
-            return [Math.min(...means)]
-          },
-          above: 0
-        })
-      }
+      Checks.together({
+        name: "it gains reward, and moves further, on average",
+        expected: "mean over seeds of the smaller of both gains by momentum, in VADER score and in KL, above 0",
+        over: { ...Checks.seeds(3), alpha: [0, 0.3] },
+        outputs: ["report"],
+        of: (runs) => Math.min(...["judge/policy", "kl"].map((name) => Checks.average(gainOfMomentum(name)(runs)))),
+        above: 0
+      })
     ]
   },
   ({ alpha, beta, rounds, ...scale }) => ({
@@ -188,7 +173,7 @@ export default Pipeline.make(
 )
 
 /** Rounds of DPO on pairs by VADER, weights extrapolated after each. */
-const onText = (alpha: number, beta: number, rounds: number, scale: SelfPlay.Scale) => {
+const onText = (alpha: number, beta: number, rounds: number, scale: Text.Amounts) => {
   const { baseSteps, learningRate, perPrompt, steps, testPrompts, trainPrompts } = scale
   const from: SelfPlay.Policy = Text.policy({ steps: baseSteps })
   const { next } = Pipeline.iterate(rounds, { hat: from, next: from }, (state, round) => {

@@ -1,4 +1,3 @@
-import type * as Check from "../../dsl/Check.ts"
 import type { ExactPolicy, ExactPolicyValue } from "../../dsl/exactArtifacts.ts"
 import type * as Node from "../../dsl/Node.ts"
 import { Count, withDefault } from "../../dsl/Params.ts"
@@ -23,17 +22,15 @@ const steps = (run: Checks.Run, value: (context: number) => (run: Checks.Run) =>
   TRIED.slice(1).map((context) => value(context)(run) - value(context - 1)(run))
 
 /** A bound on the mean over seeds, not on its interval: how much one direction gains depends on a few radii. */
-const exceeds = (baseline: "scalar" | "unconditioned", context: number): Check.Check => ({
-  ...Checks.onAverage({
+const exceeds = (baseline: "scalar" | "unconditioned", context: number) =>
+  Checks.inMean({
     name: `at ${ANGLES[context]} degrees the directional reward exceeds that of ${baseline} fine-tuning`,
     expected: "by at least 0.3 on average over 8 seeds (the mean, not its interval)",
     over: Checks.seeds(8),
     outputs: ["dpa", baseline],
     value: Checks.difference(at("dpa", 0, context), at(baseline, 0, context)),
     above: 0.3
-  }),
-  holds: ({ value }) => value >= 0.3
-})
+  })
 
 const ROUNDS = 6
 const SMALL = { contexts: 2, responses: 5 } as const

@@ -19,7 +19,7 @@ import {
   wordCount
 } from "../../stages/index.ts"
 import * as Checks from "../testbeds/checks.ts"
-import { inMean, largestDistance, onAnswers, trained } from "../testbeds/sequences.ts"
+import { largestDistance, onAnswers, trained } from "../testbeds/sequences.ts"
 import * as Tabular from "../testbeds/tabular.ts"
 import * as Text from "../testbeds/text.ts"
 
@@ -114,7 +114,7 @@ export default Pipeline.make(
         knownGap:
           "0.9230 in one seed of ten. An independent program finds mean 0.75, deviation 0.083 and largest 0.934 over 50 seeds: some seeds in a hundred lie above"
       }),
-      inMean({
+      Checks.inMean({
         ...seeds,
         name: "without the excess, answers are a fifth shorter",
         expected: "expected length at alpha 0 at most 0.8 of DPO's, mean over ten seeds",
@@ -122,7 +122,7 @@ export default Pipeline.make(
         value: lengthRatio("alpha0"),
         below: 0.8
       }),
-      inMean({
+      Checks.inMean({
         ...seeds,
         name: "with a quarter of the excess, answers are shorter",
         expected: "expected length at alpha 0.25 at most 0.97 of DPO's, mean over ten seeds",
@@ -197,17 +197,9 @@ const verbose = () => {
 }
 
 /** DPO and LD-DPO on the same pairs of an annotator who likes long answers. */
-const onText = (params: {
-  readonly alpha: number
-  readonly baseSteps: number
-  readonly beta: number
-  readonly learningRate: number
-  readonly perPrompt: number
-  readonly steps: number
-  readonly testPrompts: number
-  readonly trainPrompts: number
-  readonly wordWorth: number
-}) => {
+const onText = (
+  params: Text.Amounts & { readonly alpha: number; readonly beta: number; readonly wordWorth: number }
+) => {
   const { alpha, baseSteps, beta, learningRate, perPrompt, steps, testPrompts, trainPrompts, wordWorth } = params
   const from = Text.policy({ steps: baseSteps })
   const pairs = Text.prompts({ split: "train", limit: trainPrompts }).pipe(

@@ -119,7 +119,7 @@ export default Pipeline.make(
 /** One round on text, with win rates among the samples of each prompt. */
 const onText = (
   eta: number,
-  { baseSteps, learningRate, perPrompt, steps, testPrompts, trainPrompts }: SelfPlay.Scale
+  { baseSteps, learningRate, perPrompt, steps, testPrompts, trainPrompts }: Text.Amounts
 ) => {
   const from: SelfPlay.Policy = Text.policy({ steps: baseSteps })
   const pairs = SelfPlay.preferences(from, { prompts: trainPrompts, perPrompt })

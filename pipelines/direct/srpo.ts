@@ -56,7 +56,7 @@ export default Pipeline.make(
     family: "direct",
     testbed: ["tabular", "text"],
     params: {
-      /** Strength of the KL constraint of both roles, on text; the methods beside it keep their own defaults. */
+      /** Strength of the KL constraint of both roles, and of the methods beside it, on text. */
       beta: Positive.pipe(withDefault(0.1)),
       /** Share of the improver's loss. */
       alpha: Probability.pipe(withDefault(0.8)),
@@ -211,7 +211,7 @@ const TEMPLATE = { before: "", after: " /" }
 const MAX_TOKENS = 16
 
 /** SRPO, DPO and IPO trained on the same pairs, and what their revisions are worth against their own drafts. */
-const onText = (alpha: number, beta: number, scale: SelfPlay.Scale) => {
+const onText = (alpha: number, beta: number, scale: Text.Amounts) => {
   const { baseSteps, learningRate, perPrompt, steps, testPrompts, trainPrompts } = scale
   const base: SelfPlay.Policy = Text.policy({ steps: baseSteps })
   const pairs: SelfPlay.Preferences = Text.prompts({ split: "train", limit: trainPrompts }).pipe(
@@ -232,7 +232,8 @@ const onText = (alpha: number, beta: number, scale: SelfPlay.Scale) => {
       answers.pipe(revise({ policy, rounds, maxTokens: MAX_TOKENS, ...TEMPLATE, as: `${name}-revised-${rounds}` }))
     const own = drafts(Text.prompts({ split: "test", limit: testPrompts }))
     const elsewhere = load
-      .brown({ minWords: 4, maxWords: 12, lowercase: true })
+      // Longer ones than the starting policy was trained on.
+      .brown({ minWords: 13, maxWords: 30, lowercase: true })
       .pipe(load.prefixes({ words: 3, order: "shuffled", limit: testPrompts, stream: "brown-prompts" }))
     return {
       policy,
@@ -242,8 +243,8 @@ const onText = (alpha: number, beta: number, scale: SelfPlay.Scale) => {
   }
   const [ours, byDpo, byIpo] = [
     arm("srpo", views, srpo({ alpha, beta })),
-    arm("dpo", pairs, dpo()),
-    arm("ipo", pairs, ipo())
+    arm("dpo", pairs, dpo({ beta })),
+    arm("ipo", pairs, ipo({ tau: beta }))
   ]
   return {
     policy: ours.policy,

@@ -44,7 +44,8 @@ const GOLDENS: ReadonlyArray<readonly [AnyObjective, number, Summary?]> = [
   [O.kto({ desirableWeight: 2, undesirableWeight: 0 }), 0.480011, DRIFTED],
   [O.kto({ desirableWeight: 0, undesirableWeight: 2 }), 0.482507, DRIFTED],
   [O.slicHf(), 1],
-  [O.rrhf(), 10.5]
+  [O.rrhf(), 10.5],
+  [O.withSft({ objective: dpo(), weight: 1 }), 3.120957]
 ]
 
 /** One of each objective that the survey compares, and of the reproduction's others. */
@@ -52,7 +53,7 @@ const REGISTRY: ReadonlyArray<AnyObjective> = [
   ...GOLDENS.map(([objective]) => objective),
   ...[O.aot(), O.aotUnpaired(), O.bco(), O.betaDpo(), O.brain(), O.dno(), O.gpo(), O.ldDpo(), O.modpo()],
   ...[O.plackettLuce(), O.rpo(), O.sft(), O.sppo(), O.srpo(), O.tgdpo(), O.tpo(), O.tpoL(), O.vpo(), O.wpo()],
-  ...[O.bradleyTerry(), O.gpm(), O.withDegree({ objective: dpo() }), O.withSft({ objective: dpo() })]
+  ...[O.bradleyTerry(), O.gpm(), O.withDegree({ objective: dpo() })]
 ]
 
 const SLOPE = 0.3

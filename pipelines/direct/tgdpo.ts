@@ -2,7 +2,7 @@ import { NonNegative, Positive, withDefault } from "../../dsl/Params.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
 import { dpo, evaluate, exact, logProbs, optimize, preferenceAccuracy, tgdpo } from "../../stages/index.ts"
 import * as Checks from "../testbeds/checks.ts"
-import { inMostSeeds, largestDistance, onAnswers, trained } from "../testbeds/sequences.ts"
+import { largestDistance, onAnswers, trained } from "../testbeds/sequences.ts"
 import * as Tabular from "../testbeds/tabular.ts"
 import * as Text from "../testbeds/text.ts"
 import * as textChecks from "../testbeds/textChecks.ts"
@@ -57,15 +57,19 @@ export default Pipeline.make(
       }),
       Checks.exact({
         name: "tokens are pushed in proportion to their weights",
-        expected: "gradients within 1e-12 of slope times 1 + alpha beta rho (chosen), 1 - alpha beta rho (rejected)",
+        expected:
+          "gradients within 1e-12 of -beta sigma(-z) (1 + alpha beta rho) (chosen), beta sigma(-z) (1 - alpha beta rho) (rejected)",
         outputs: [],
         value: () => {
-          const { gradient } = onAnswers(tgdpo({ alpha: 0.5, beta: 0.1 }), pair)
-          const ratios = (own: ReadonlyArray<number>) => own.map((slope) => slope / own[0]!)
-          const weights = (sign: number, rho: ReadonlyArray<number>) => rho.map((r) => 1 + sign * 0.5 * 0.1 * r)
+          const [alpha, beta] = [0.5, 0.1]
+          const { gradient, loss } = onAnswers(tgdpo({ alpha, beta }), pair)
+          // sigma(-z), of a loss -ln sigma(z)
+          const slope = 1 - Math.exp(-loss)
+          const pushed = (sign: number, rho: ReadonlyArray<number>) =>
+            rho.map((r) => -sign * beta * slope * (1 + sign * alpha * beta * r))
           return Math.max(
-            largestDistance(ratios(gradient.chosen), ratios(weights(1, pair.chosen.guide))),
-            largestDistance(ratios(gradient.rejected), ratios(weights(-1, pair.rejected.guide)))
+            largestDistance(gradient.chosen, pushed(1, pair.chosen.guide)),
+            largestDistance(gradient.rejected, pushed(-1, pair.rejected.guide))
           )
         },
         below: 1e-12
@@ -81,14 +85,13 @@ export default Pipeline.make(
           ),
         below: 1e-7
       }),
-      inMostSeeds({
+      Checks.together({
         ...seeds,
         name: "guided by a DPO policy it leads further than DPO in most seeds",
         expected: "expected gold above DPO's after as many steps, in at least 24 of 32 seeds",
         outputs: ["guided", "dpo"],
-        higher: gold("guided"),
-        lower: gold("dpo"),
-        atLeast: 24
+        of: Checks.higherIn(gold("guided"), gold("dpo")),
+        above: 23
       }),
       Checks.onAverage({
         ...seeds,
@@ -122,14 +125,13 @@ export default Pipeline.make(
         value: lead("permuted", "dpo"),
         below: 0
       }),
-      inMostSeeds({
+      Checks.together({
         ...seeds,
         name: "weights as large but of no meaning are worse than guidance in most seeds",
         expected: "expected gold below that under self-induced guidance in at least 26 of 32 seeds",
         outputs: ["permuted", "guided"],
-        higher: gold("guided"),
-        lower: gold("permuted"),
-        atLeast: 26
+        of: Checks.higherIn(gold("guided"), gold("permuted")),
+        above: 25
       })
     ]
   },
@@ -156,16 +158,7 @@ const guidance = () => {
 }
 
 /** DPO, and then TGDPO from the same start under DPO's guidance, on the same pairs. */
-const onText = (params: {
-  readonly alpha: number
-  readonly baseSteps: number
-  readonly beta: number
-  readonly learningRate: number
-  readonly perPrompt: number
-  readonly steps: number
-  readonly testPrompts: number
-  readonly trainPrompts: number
-}) => {
+const onText = (params: Text.Amounts & { readonly alpha: number; readonly beta: number }) => {
   const { alpha, baseSteps, beta, learningRate, perPrompt, steps, testPrompts, trainPrompts } = params
   const from = Text.policy({ steps: baseSteps })
   const pairs = Text.preferences(from, { split: "train", limit: trainPrompts, perPrompt })

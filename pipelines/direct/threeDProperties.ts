@@ -209,15 +209,9 @@ const dispersing = () => {
 }
 
 /** DPO on pairs that the starting policy is likely to write, and on pairs that it is not. */
-const onText = (params: {
-  readonly baseSteps: number
-  readonly beta: number
-  readonly learningRate: number
-  readonly offPolicyTemperature: number
-  readonly perPrompt: number
-  readonly steps: number
-  readonly trainPrompts: number
-}) => {
+const onText = (
+  params: Omit<Text.Amounts, "testPrompts"> & { readonly beta: number; readonly offPolicyTemperature: number }
+) => {
   const { baseSteps, beta, learningRate, offPolicyTemperature, perPrompt, steps, trainPrompts } = params
   const from = Text.policy({ steps: baseSteps })
   const likely = Text.preferences(from, { split: "train", limit: trainPrompts, perPrompt })

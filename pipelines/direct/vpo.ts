@@ -1,5 +1,4 @@
-import { Effect, Schema } from "effect"
-import type * as Check from "../../dsl/Check.ts"
+import { Schema } from "effect"
 import { NonNegative, Positive, withDefault } from "../../dsl/Params.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
 import { dpo, exact, sample, vpo, withCalibration } from "../../stages/index.ts"
@@ -31,29 +30,6 @@ const missing = (output: string) =>
 const OFFLINE_SEEDS = 40
 const ONLINE_SEEDS = 32
 const regrets = (output: string, runs: ReadonlyArray<Checks.Run>) => runs.map(Checks.estimate(output, "regret"))
-const mean = (values: ReadonlyArray<number>) => values.reduce((sum, x) => sum + x, 0) / values.length
-
-/** A number of all seeds together. */
-const ofSeeds = (
-  about: {
-    readonly name: string
-    readonly expected: string
-    readonly outputs: ReadonlyArray<string>
-    readonly seeds: number
-    readonly knownGap?: string
-  },
-  value: (runs: ReadonlyArray<Checks.Run>) => number,
-  holds: (value: number) => boolean
-): Check.Check => ({
-  name: about.name,
-  expected: about.expected,
-  outputs: about.outputs,
-  ...(about.knownGap === undefined ? {} : { knownGap: about.knownGap }),
-  kind: "statistical",
-  over: Checks.seeds(about.seeds),
-  measure: (runs) => Effect.sync(() => ({ value: value(runs), note: `over ${runs.length} seeds` })),
-  holds: (measured) => holds(measured.value)
-})
 
 export default Pipeline.make(
   "vpo",
@@ -125,51 +101,43 @@ export default Pipeline.make(
         value: Checks.difference(Checks.estimate("offlineVpo", "value"), Checks.estimate("offlineDpo", "value")),
         above: 0.1
       }),
-      ofSeeds(
-        {
-          name: "offline, pessimism comes near the optimum",
-          expected: "mean J missing to the optimum at most 0.75, 40 seeds",
-          outputs: ["offlineVpo", "offlineOptimum"],
-          seeds: OFFLINE_SEEDS
-        },
-        (runs) => mean(runs.map(missing("offlineVpo"))),
-        (value) => value <= 0.75
-      ),
-      ofSeeds(
-        {
-          name: "online, optimism regrets less",
-          expected: "mean cumulative regret at alpha 0.3 at most 0.85 of that at alpha 0, 32 seeds",
-          outputs: ["greedy", "optimistic"],
-          seeds: ONLINE_SEEDS
-        },
-        (runs) => mean(regrets("optimistic", runs)) / mean(regrets("greedy", runs)),
-        (ratio) => ratio <= 0.85
-      ),
-      ofSeeds(
-        {
-          name: "online, optimism seldom regrets more",
-          expected: "regret at alpha 0.3 lower or equal in at least 20 of 32 seeds",
-          outputs: ["greedy", "optimistic"],
-          seeds: ONLINE_SEEDS,
-          knownGap:
-            "16 of these 32 seeds and 33 of the next 64, as a coin would have it; the mean regret is the lower one all the same (0.82 and 0.81 of the greedy one)"
-        },
-        (runs) => {
+      Checks.together({
+        name: "offline, pessimism comes near the optimum",
+        expected: "mean J missing to the optimum at most 0.75, 40 seeds",
+        outputs: ["offlineVpo", "offlineOptimum"],
+        over: Checks.seeds(OFFLINE_SEEDS),
+        of: (runs) => Checks.average(runs.map(missing("offlineVpo"))),
+        below: 0.75
+      }),
+      Checks.together({
+        name: "online, optimism regrets less",
+        expected: "mean cumulative regret at alpha 0.3 at most 0.85 of that at alpha 0, 32 seeds",
+        outputs: ["greedy", "optimistic"],
+        over: Checks.seeds(ONLINE_SEEDS),
+        of: (runs) => Checks.average(regrets("optimistic", runs)) / Checks.average(regrets("greedy", runs)),
+        below: 0.85
+      }),
+      Checks.together({
+        name: "online, optimism seldom regrets more",
+        expected: "regret at alpha 0.3 lower or equal in at least 20 of 32 seeds",
+        outputs: ["greedy", "optimistic"],
+        over: Checks.seeds(ONLINE_SEEDS),
+        knownGap:
+          "16 of these 32 seeds and 33 of the next 64, as a coin would have it; the mean regret is the lower one all the same (0.82 and 0.81 of the greedy one)",
+        of: (runs) => {
           const greedy = regrets("greedy", runs)
           return regrets("optimistic", runs).filter((regret, seed) => regret <= greedy[seed]!).length
         },
-        (count) => count >= 20
-      ),
-      ofSeeds(
-        {
-          name: "online, a second answer from the reference explores by itself",
-          expected: "mean cumulative regret at alpha 0 below 0.85 of that with both answers from the policy, 32 seeds",
-          outputs: ["greedy", "greedyWide"],
-          seeds: ONLINE_SEEDS
-        },
-        (runs) => mean(regrets("greedyWide", runs)) / mean(regrets("greedy", runs)),
-        (ratio) => ratio < 0.85
-      ),
+        above: 19
+      }),
+      Checks.together({
+        name: "online, a second answer from the reference explores by itself",
+        expected: "mean cumulative regret at alpha 0 below 0.85 of that with both answers from the policy, 32 seeds",
+        outputs: ["greedy", "greedyWide"],
+        over: Checks.seeds(ONLINE_SEEDS),
+        of: (runs) => Checks.average(regrets("greedyWide", runs)) / Checks.average(regrets("greedy", runs)),
+        below: 0.85
+      }),
       textChecks.judgeGains(0.05),
       textChecks.heldOutAccuracy
     ]

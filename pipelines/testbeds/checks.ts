@@ -87,6 +87,39 @@ export const inEverySeed = ({ over = seeds(3), ...about }: About & Measure & Bou
   holds: ({ interval }) => interval?.every(within(about)) === true
 })
 
+/** A statistical check: the mean over seeds lies on the right side of the bound, wherever its interval, which is shown, ends. */
+export const inMean = (about: About & Measure & Bound): Check.Check => ({
+  ...onAverage(about),
+  holds: ({ value }) => within(about)(value)
+})
+
+/** A statistical check: one number of all seeds together, such as in how many of them something is so. */
+export const together = ({
+  note,
+  of,
+  over = seeds(3),
+  ...about
+}: About & Bound & { readonly of: (runs: ReadonlyArray<Run>) => number; readonly note?: string }): Check.Check => ({
+  ...described(about),
+  kind: "statistical",
+  over,
+  measure: (runs) => Effect.sync(() => ({ value: of(runs), note: note ?? `of ${runs.length} runs together` })),
+  holds: ({ value }) => within(about)(value)
+})
+
+/** In how many runs the first measurement lies above the second. */
+export const higherIn = (higher: (run: Run) => number, lower: (run: Run) => number) => (runs: ReadonlyArray<Run>) =>
+  runs.filter((run) => higher(run) > lower(run)).length
+
+/** Student's t of the mean against 0: the mean in its standard errors. */
+export const studentT = (values: ReadonlyArray<number>): number => {
+  const mean = average(values)
+  const variance = values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (values.length - 1)
+  return mean / Math.sqrt(variance / values.length)
+}
+
+export const average = (values: ReadonlyArray<number>): number => values.reduce((sum, x) => sum + x, 0) / values.length
+
 export const seeds = (count: number): Check.Check["over"] => ({ seed: Pipeline.Seeds(count) })
 
 const described = ({ expected, knownGap, name, outputs }: About) => ({

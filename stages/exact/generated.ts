@@ -1,7 +1,10 @@
 /** Small random worlds and policies for the laws of what works in them. */
 import { Arbitrary, Schema } from "effect"
+import type { Pair } from "../../dsl/artifacts.ts"
 import type { ExactPolicy, World } from "../../dsl/exactArtifacts.ts"
 import * as Law from "../../dsl/Law.ts"
+import { sigmoid } from "../../runtime/exact/numbers.ts"
+import { completionOf, promptOf } from "./rows.ts"
 
 const Real = Arbitrary.schema(Law.Real(-2, 2))
 const matrixOf = (values: ReadonlyArray<number>, contexts: number, responses: number) =>
@@ -40,3 +43,16 @@ export const SeedNumber = Arbitrary.schema(Schema.Int.check(Schema.isBetween({ m
 
 export const close = (a: number, b: number, tolerance = 1e-9): boolean =>
   Math.abs(a - b) <= tolerance * Math.max(1, Math.abs(a), Math.abs(b))
+
+/** Both orders of every pair of responses with these rewards, in one context; what Bradley-Terry prefers is told by a number. */
+export const ordered = (rewards: ReadonlyArray<number>, name: "weight" | "preference"): ReadonlyArray<Pair> => {
+  const answer = (response: number) => completionOf({ context: 0, tokens: [response], finish: "stop" })
+  return rewards.flatMap((r, y) =>
+    rewards.flatMap((other, z): ReadonlyArray<Pair> => {
+      const numbers = { [name]: sigmoid(r - other) }
+      return y === z
+        ? []
+        : [{ id: `${y}-${z}`, prompt: promptOf(0), chosen: answer(y), rejected: answer(z), margin: 0, numbers }]
+    })
+  )
+}

@@ -5,15 +5,14 @@ import { Count, NonNegative, withDefault } from "../../dsl/Params.ts"
 import * as Rng from "../../dsl/Rng.ts"
 import * as Stage from "../../dsl/Stage.ts"
 import * as Minimize from "../../runtime/exact/minimize.ts"
-import { sigmoid } from "../../runtime/exact/numbers.ts"
 import { normalVector } from "../../runtime/exact/random.ts"
 import { NothingToTrainOn } from "../optimize/loop.ts"
 import { Objective } from "../optimize/Objective.ts"
 import { bradleyTerry } from "../optimize/objectives/bradleyTerry.ts"
-import { close, SeedNumber } from "./generated.ts"
+import { close, ordered, SeedNumber } from "./generated.ts"
 import { type HeadTable, HeadTableValue, headItems } from "./headTable.ts"
 import { MinimizationFailed } from "./optimize.ts"
-import { completionOf, promptOf, rowOf } from "./rows.ts"
+import { rowOf } from "./rows.ts"
 
 interface Options {
   readonly deviation: number
@@ -59,24 +58,7 @@ const Compared = Arbitrary.all([
   SeedNumber
 ]).pipe(
   Arbitrary.map(([rewards, seed]) => {
-    const answer = (response: number) => completionOf({ context: 0, tokens: [response], finish: "stop" })
-    const pairs = rewards.flatMap((r, y) =>
-      rewards.flatMap(
-        (other, z): ReadonlyArray<Pair> =>
-          y === z
-            ? []
-            : [
-                {
-                  id: `${y}-${z}`,
-                  prompt: promptOf(0),
-                  chosen: answer(y),
-                  rejected: answer(z),
-                  margin: 0,
-                  numbers: { weight: sigmoid(r - other) }
-                }
-              ]
-      )
-    )
+    const pairs = ordered(rewards, "weight")
     return { pairs, rewards, rng: Rng.make(seed, "model") }
   })
 )

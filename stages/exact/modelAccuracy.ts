@@ -2,15 +2,13 @@ import { Arbitrary, Effect, Stream } from "effect"
 import { type Evaluation, EvaluationReport, type Pair, Pairs } from "../../dsl/artifacts.ts"
 import * as Law from "../../dsl/Law.ts"
 import * as Stage from "../../dsl/Stage.ts"
-import { sigmoid } from "../../runtime/exact/numbers.ts"
 import { estimate } from "../evaluate/estimates.ts"
 import { NothingToEvaluate } from "../evaluate/evaluate.ts"
 import { Objective } from "../optimize/Objective.ts"
 import { bradleyTerry } from "../optimize/objectives/bradleyTerry.ts"
-import { close } from "./generated.ts"
+import { close, ordered } from "./generated.ts"
 import { type HeadTable, HeadTableValue, headItems } from "./headTable.ts"
 import { MinimizationFailed } from "./optimize.ts"
-import { completionOf, promptOf } from "./rows.ts"
 
 const measured = (pairs: ReadonlyArray<Pair>, model: HeadTable, implementation: Objective): Evaluation => {
   const { loss, reward } = implementation
@@ -44,24 +42,7 @@ const measured = (pairs: ReadonlyArray<Pair>, model: HeadTable, implementation: 
 /** Three responses with rewards, and every pair in both orders with its Bradley-Terry preference. */
 const Rewarded = Arbitrary.array(Arbitrary.schema(Law.Real(-2, 2)), { minLength: 3, maxLength: 3 }).pipe(
   Arbitrary.map((theta) => {
-    const answer = (response: number) => completionOf({ context: 0, tokens: [response], finish: "stop" })
-    const pairs = theta.flatMap((r, y) =>
-      theta.flatMap(
-        (other, z): ReadonlyArray<Pair> =>
-          y === z
-            ? []
-            : [
-                {
-                  id: `${y}-${z}`,
-                  prompt: promptOf(0),
-                  chosen: answer(y),
-                  rejected: answer(z),
-                  margin: 0,
-                  numbers: { preference: sigmoid(r - other) }
-                }
-              ]
-      )
-    )
+    const pairs = ordered(theta, "preference")
     return { pairs, model: { contexts: 1, responses: 3, outputs: 1, theta } }
   })
 )

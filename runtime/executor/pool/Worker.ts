@@ -56,7 +56,6 @@ export const open = Effect.fnUntraced(function* (
   // stdout is for answers: what stages print goes where this process's messages go.
   const worker = fork(fileURLToPath(new URL("./main.ts", import.meta.url)), [JSON.stringify(setting)], {
     serialization: "advanced",
-    execArgv: [],
     stdio: ["ignore", 2, 2, "ipc"]
   })
   const post = (message: ToWorker) => {

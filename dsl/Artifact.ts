@@ -3,8 +3,10 @@
  * files, streamed both ways) and the equality that a recomputation of it is held to.
  */
 import { Effect, Option, Schema, Stream } from "effect"
+import { brief } from "./internal/brief.ts"
 import * as Json from "./Json.ts"
 
+/** Marks artifacts. */
 export const TypeId = "~prefline/dsl/Artifact"
 
 /** Bytes that do not decode as the artifact they are said to be, or a value that does not encode. */
@@ -15,7 +17,7 @@ export class ArtifactInvalid extends Schema.TaggedError<ArtifactInvalid>()("Arti
   problem: Schema.String
 }) {
   override get message() {
-    return `${this.artifact}: ${this.where}: ${this.problem}`
+    return `${this.artifact}: ${this.where}: ${brief(this.problem)}`
   }
 }
 
@@ -29,12 +31,15 @@ export class ArtifactUnreadable extends Schema.TaggedError<ArtifactUnreadable>()
   }
 }
 
+/** Why an artifact cannot be read back: wrong bytes, or none. */
 export type DecodeError = ArtifactInvalid | ArtifactUnreadable
 
 /** What a recomputed value must satisfy: the same bytes, or every number within `relative * max(1, |a|, |b|)`. */
 export type Equality = { readonly _tag: "Exact" } | { readonly _tag: "Within"; readonly relative: number }
 
+/** A recomputation has to give the same bytes. */
 export const exact: Equality = { _tag: "Exact" }
+/** A recomputation may differ, number by number, by `relative * max(1, |a|, |b|)`. */
 export const within = (relative: number): Equality => ({ _tag: "Within", relative })
 
 /** One file of an encoded artifact. */
@@ -54,6 +59,7 @@ export interface Records<out A> {
   readonly stream: Stream.Stream<A, DecodeError>
 }
 
+/** A kind of value by its name: `Value` is what consumers receive, `Produced` what a stage makes of it. */
 export interface Artifact<out Name extends string, out Value, out Produced = Value> {
   readonly [TypeId]: { readonly value: () => Value; readonly produced: () => Produced }
   readonly name: Name
@@ -69,6 +75,7 @@ export interface Artifact<out Name extends string, out Value, out Produced = Val
   readonly compare: (stored: FileSource, fresh: FileSource) => Effect.Effect<Option.Option<string>, DecodeError>
 }
 
+/** An artifact of any kind. */
 export interface Any extends Artifact<string, any, any> {}
 
 /** What a consumer of the artifact receives. */
@@ -88,7 +95,45 @@ export type Output<A extends Any, E = any, R = any> =
 /** Records encoded and decoded in one go. */
 const RECORDS_AT_ONCE = 256
 
-/** Records kept as JSON lines (`records.jsonl`), one encoded record a line. */
+/**
+ * Records kept as JSON lines (`records.jsonl`), one encoded record a line.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema, Stream } from "effect"
+ * import { Artifact, artifacts, Pipeline, Stage } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ *
+ * const Lengths = Artifact.records("lengths", Schema.Struct({ prompt: Schema.String, characters: Schema.Int }))
+ * const Longest = Artifact.value("longest", Schema.Struct({ characters: Schema.Int }))
+ *
+ * const measure = Stage.make({
+ *   name: "measure",
+ *   description: "Characters of every prompt",
+ *   module: import.meta.url,
+ *   params: {},
+ *   input: artifacts.Prompts,
+ *   output: Lengths,
+ *   run: ({ input }) => input.stream.pipe(Stream.map(({ id, text }) => ({ prompt: id, characters: text.length })))
+ * })
+ * const longest = Stage.make({
+ *   name: "longest",
+ *   description: "The longest",
+ *   module: import.meta.url,
+ *   params: {},
+ *   input: Lengths,
+ *   output: Longest,
+ *   run: ({ input }) =>
+ *     Stream.runFold(input.stream, () => 0, (most, { characters }) => Math.max(most, characters)).pipe(
+ *       Effect.map((characters) => ({ characters }))
+ *     )
+ * })
+ *
+ * export default Pipeline.make("lengths", { description: "Lengths", params: {} }, () => ({
+ *   longest: Text.prompts({ split: "test", limit: 100 }).pipe(measure(), longest())
+ * }))
+ * ```
+ */
 export const records = <const Name extends string, A, I>(
   name: Name,
   schema: Schema.Codec<A, I>,
@@ -256,8 +301,11 @@ const invalid = (artifact: string, where: string, cause: unknown) =>
     ? cause
     : new ArtifactInvalid({ artifact, where, problem: cause instanceof Error ? cause.message : String(cause) })
 
+/** Deeper than what is read from outside, for that is put into records of ours. */
+const DEPTH = 512
+
 const parseJson = (artifact: string, where: string, text: string) =>
-  Effect.try({ try: () => JSON.parse(text) as Json.Json, catch: (cause) => invalid(artifact, where, cause) })
+  Effect.try({ try: () => Json.parseUnsafe(text, DEPTH), catch: (cause) => invalid(artifact, where, cause) })
 
 /** A chunk of records as JSON lines; `before` records stand in front of it. */
 const encodeLines = (

@@ -48,6 +48,50 @@ export const canonicalUnsafe = (value: unknown, at = ""): string => {
   }
 }
 
+/**
+ * As `JSON.parse`, but two texts more throw a `SyntaxError`: one whose lists and objects nest deeper than `limit`, for a walk
+ * over its value could overflow the stack, and one with a number that no double holds, such as `1e999`.
+ */
+export const parseUnsafe = (text: string, limit = 128): Json => {
+  const value: Json = JSON.parse(text)
+  if (isDeeper(text, limit)) throw new SyntaxError(`nested deeper than ${limit}`)
+  const large = LARGE.test(text) ? largeAt(value, "") : undefined
+  if (large !== undefined) throw new SyntaxError(`${large || "the value"} is a number out of range`)
+  return value
+}
+
+/** What every text with such a number has somewhere. */
+const LARGE = /\d[eE]\+?\d{3}|\d{300}/
+
+/** Where such a number stands. */
+const largeAt = (value: Json, at: string): string | undefined => {
+  if (typeof value === "number") return Number.isFinite(value) ? undefined : at
+  if (!isContainer(value)) return undefined
+  for (const [name, member] of Object.entries(value as JsonObject)) {
+    const large = largeAt(member, memberPath(at, name, Array.isArray(value)))
+    if (large !== undefined) return large
+  }
+  return undefined
+}
+
+/** Of a text that is JSON: brackets outside of strings, open at a time. */
+const isDeeper = (text: string, limit: number): boolean => {
+  let depth = 0
+  let quoted = false
+  for (let at = 0; at < text.length; at++) {
+    const mark = text.charCodeAt(at)
+    if (mark === QUOTE) quoted = !quoted
+    else if (quoted) at += mark === BACKSLASH ? 1 : 0
+    else if (mark === OPEN_LIST || mark === OPEN_OBJECT) {
+      if (++depth > limit) return true
+    } else if (mark === CLOSE_LIST || mark === CLOSE_OBJECT) depth--
+  }
+  return false
+}
+
+const [QUOTE, BACKSLASH] = [0x22, 0x5c]
+const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d]
+
 /** One leaf at which two JSON values differ; a side that lacks the member is `undefined`. */
 export interface Difference {
   readonly at: string

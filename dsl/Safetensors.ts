@@ -8,6 +8,7 @@
  * **Source** https://github.com/huggingface/safetensors (format section of the README; checks of `tensor.rs`).
  */
 import { Effect, Result, Schema, Stream } from "effect"
+import { brief } from "./internal/brief.ts"
 import * as Json from "./internal/json.ts"
 
 /** An element type that can be read. The format has others (I64, BOOL, F8_E4M3, ...); they are refused by name. */
@@ -43,7 +44,7 @@ export class SafetensorsInvalid extends Schema.TaggedError<SafetensorsInvalid>()
   detail: Schema.String
 }) {
   override get message() {
-    return `safetensors, ${this.where}: ${this.detail}`
+    return `safetensors, ${brief(this.where)}: ${brief(this.detail)}`
   }
 }
 

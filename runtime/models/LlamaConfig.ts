@@ -1,9 +1,12 @@
 /** What a Llama is before it is on a device: its configuration, and its weights as plain data. */
 import { Effect, Schema } from "effect"
+import { brief } from "../../dsl/internal/brief.ts"
 import type * as Rng from "../../dsl/Rng.ts"
 
 const Size = Schema.Int.check(Schema.isGreaterThan(0))
 const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
+/** Far more than any model has: the names of the tensors of a file's model are listed before they are looked for. */
+const MAX_LAYERS = 10_000
 const TokenId = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 /**
  * Hugging Face's `config.json` of a Llama: the sizes, and the switches that change what the model computes.
@@ -26,7 +29,7 @@ export const LlamaConfig = Schema.Struct({
   vocab_size: Size,
   hidden_size: Size,
   intermediate_size: Size,
-  num_hidden_layers: Size,
+  num_hidden_layers: Size.check(Schema.isLessThanOrEqualTo(MAX_LAYERS)),
   num_attention_heads: Size,
   num_key_value_heads: Size,
   head_dim: Schema.optionalKey(Schema.NullOr(Size)),
@@ -82,7 +85,7 @@ export class ModelInvalid extends Schema.TaggedError<ModelInvalid>()("ModelInval
 }) {
   override get message() {
     const shapes = this.expected ? ` (expected [${this.expected}], got [${this.actual ?? "nothing"}])` : ""
-    return `model tensor ${this.tensor} ${this.reason}${shapes}`
+    return `model tensor ${brief(this.tensor)} ${this.reason}${shapes}`
   }
 }
 
@@ -99,7 +102,7 @@ export class ModelDiverged extends Schema.TaggedError<ModelDiverged>()("ModelDiv
 /** A `config.json` that is not of a Llama that can be computed here. */
 export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>()("ConfigInvalid", { problem: Schema.String }) {
   override get message() {
-    return `model configuration: ${this.problem}`
+    return `model configuration: ${brief(this.problem)}`
   }
 }
 

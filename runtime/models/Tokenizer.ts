@@ -8,6 +8,7 @@
  */
 import * as Hf from "@huggingface/tokenizers"
 import { Effect, Result, Schema } from "effect"
+import { brief } from "../../dsl/internal/brief.ts"
 import { byteCharacters, splitWords } from "./bpe.ts"
 
 export interface EncodeOptions {
@@ -46,7 +47,7 @@ export class TokenizerInvalid extends Schema.TaggedError<TokenizerInvalid>()("To
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message() {
-    return `tokenizer, ${this.where}: ${this.detail}`
+    return `tokenizer, ${brief(this.where)}: ${brief(this.detail)}`
   }
 }
 

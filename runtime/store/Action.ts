@@ -36,5 +36,8 @@ const enclosed = (body: string) => `${OPENING}${sha256(body)}${MIDDLE}${body}${C
 export const fromText = (key: string, text: string): Option.Option<Action> => {
   const body = text.slice(BODY_AT, -CLOSING.length)
   if (text !== enclosed(body)) return Option.none()
-  return decode(JSON.parse(body)).pipe(Option.filter((action) => action.key === key && isConsistent(action.output)))
+  return Option.liftThrowable(Json.parseUnsafe)(body).pipe(
+    Option.flatMap((json) => decode(json)),
+    Option.filter((action) => action.key === key && isConsistent(action.output))
+  )
 }

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import { Clock, Effect, Option, Result, Schema, type Scope } from "effect"
+import { brief } from "../../dsl/internal/brief.ts"
 import type * as Json from "../../dsl/Json.ts"
 import * as Layout from "./internal/layout.ts"
 import * as Lines from "./internal/lines.ts"
@@ -39,7 +40,7 @@ export class JournalDamaged extends Schema.TaggedError<JournalDamaged>()("Journa
   problem: Schema.String
 }) {
   override get message() {
-    return `the journal of run ${this.run} is damaged: line ${this.line}: ${this.problem}`
+    return `the journal of run ${this.run} is damaged: line ${this.line}: ${brief(this.problem)}`
   }
 }
 

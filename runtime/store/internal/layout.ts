@@ -35,7 +35,7 @@ export const make = (root: string): Layout => {
 }
 
 /** Says in which world this process's id means something: the machine since its last start, and its process table. */
-const HOST = sha256(
+export const HOST = sha256(
   [
     Os.hostname(),
     textOr("", () => Fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8")),

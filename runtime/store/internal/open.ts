@@ -74,8 +74,9 @@ const probe = (layout: Layout.Layout) => {
 }
 
 /**
- * Removes temporary files whose process is dead, or which nobody has written to for a day (their process may be on
- * another machine). A process still writing one of the latter would notice at its rename, as a failed write.
+ * Removes temporary files whose process is dead, and, where that cannot be told from here (it may be on another machine),
+ * those that nobody has written to for a day. A process still writing one of the latter would notice at its rename, as a
+ * failed write. By process and not by age where it can be: the system's time may have jumped.
  */
 const removeStale = Effect.fnUntraced(function* (layout: Layout.Layout) {
   const now = yield* Clock.currentTimeMillis
@@ -85,7 +86,8 @@ const removeStale = Effect.fnUntraced(function* (layout: Layout.Layout) {
     const owner = Layout.ownerOf(path)
     const stats = Layout.ifThere(() => Fs.statSync(path))
     if (stats === undefined) return
-    if ((owner !== undefined && !isAlive(owner)) || now - stats.mtimeMs > DAY) Layout.removeIfThere(path)
+    const isLeft = owner === undefined ? now - stats.mtimeMs > DAY : !isAlive(owner)
+    if (isLeft) Layout.removeIfThere(path)
   }
   yield* Effect.try(() => Fs.readdirSync(folder).forEach(remove)).pipe(
     Effect.catch((error) => Effect.logWarning(`cannot clear ${folder}: ${Layout.problemOf(error.cause)}`))

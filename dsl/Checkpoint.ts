@@ -4,6 +4,7 @@
  * **Source** The layout that `transformers` reads and writes with `from_pretrained` and `save_pretrained`.
  */
 import { Effect, Result, Schema } from "effect"
+import { brief } from "./internal/brief.ts"
 import * as Json from "./internal/json.ts"
 import * as Safetensors from "./Safetensors.ts"
 
@@ -33,7 +34,7 @@ export interface File {
 
 /** A folder does not hold a checkpoint. Never transient. */
 export class CheckpointInvalid extends Schema.TaggedError<CheckpointInvalid>()("CheckpointInvalid", {
-  file: FileName,
+  file: Schema.String,
   problem: Schema.Literals(["missing", "utf-8", "json", "weights"]),
   detail: Schema.String,
   /** Where the JSON is malformed, counted from 1; for `json` only, and absent where it is well formed but no object. */
@@ -43,7 +44,7 @@ export class CheckpointInvalid extends Schema.TaggedError<CheckpointInvalid>()("
 }) {
   override get message() {
     const at = this.position === undefined ? "" : `:${this.position.line}:${this.position.column}`
-    return `checkpoint, ${this.file}${at}: ${this.detail}`
+    return `checkpoint, ${this.file}${at}: ${brief(this.detail)}`
   }
 }
 
@@ -71,29 +72,50 @@ export const toFiles = ({
   ...optionalJson("trainer_state.json", trainerState)
 ]
 
+/** Tells which file has which tensor, where the weights are split over several. */
+export const INDEX = "model.safetensors.index.json"
+/** Where newer folders keep the chat template; it counts before the one in `tokenizer_config.json`. */
+export const CHAT_TEMPLATE = "chat_template.jinja"
+
+const Index = Schema.Struct({ weight_map: Schema.Record(Schema.String, Schema.String) })
+/** Files of weights are named by files from outside: names that could lead out of the folder are refused. */
+const SHARD = /^[\w-][\w.-]*\.safetensors$/
+
+/** The names of the files that hold the weights, by the index of a folder. */
+export const shardsOf = Effect.fnUntraced(function* (index: Uint8Array) {
+  const json = yield* readJson(new Map([[INDEX, index]]), INDEX)
+  const { weight_map: map } = yield* Schema.decodeUnknownEffect(Index)(json).pipe(
+    Effect.mapError(({ message }) => new CheckpointInvalid({ file: INDEX, problem: "weights", detail: message }))
+  )
+  const names = [...new Set(Object.values(map))].sort()
+  const strange = names.find((name) => !SHARD.test(name))
+  if (strange !== undefined || names.length === 0) {
+    const detail =
+      strange === undefined ? "names no file" : `${JSON.stringify(strange)} is no name of a safetensors file`
+    return yield* new CheckpointInvalid({ file: INDEX, problem: "weights", detail })
+  }
+  return { map, names }
+})
+
 /**
  * Reads a checkpoint from a folder's files by name; other files (a model card, `generation_config.json`) are ignored.
  *
- * **Details** Reads what `toFiles` writes and what `transformers` saves in one piece. Weights split over several files
- * are refused. Nested weights errors are in `cause`.
+ * **Details** Reads what `toFiles` writes and what `transformers` saves, in one piece or split over several files by an
+ * index. Nested weights errors are in `cause`.
  */
 export const fromFiles = Effect.fnUntraced(function* (
   files: ReadonlyMap<string, Uint8Array>
 ): Effect.fn.Return<Checkpoint, CheckpointInvalid> {
   const config = yield* readJson(files, "config.json")
   const tokenizer = yield* readJson(files, "tokenizer.json")
-  const weights = yield* Effect.flatMap(required(files, "model.safetensors"), Safetensors.decode).pipe(
-    Effect.catchTag("SafetensorsInvalid", (cause) =>
-      Effect.fail(
-        new CheckpointInvalid({ file: "model.safetensors", problem: "weights", detail: cause.message, cause })
-      )
-    )
-  )
+  const inPieces = !files.has("model.safetensors") && files.has(INDEX)
+  const weights = yield* inPieces ? readShards(files) : readWeights(files, "model.safetensors")
+  const tokenizerConfig = yield* tokenizerConfigOf(files)
   return {
     config,
     weights,
     tokenizer,
-    ...(files.has("tokenizer_config.json") && { tokenizerConfig: yield* readJson(files, "tokenizer_config.json") }),
+    ...(tokenizerConfig !== undefined && { tokenizerConfig }),
     ...(files.has("trainer_state.json") && { trainerState: yield* readJson(files, "trainer_state.json") })
   }
 })
@@ -103,23 +125,71 @@ const optionalJson = (name: FileName, value: Schema.JsonObject | undefined): Rea
 
 const jsonBytes = (value: Schema.JsonObject): Iterable<Uint8Array> => [new TextEncoder().encode(Json.print(value))]
 
-const required = (files: ReadonlyMap<string, Uint8Array>, file: FileName) => {
+/** What a folder's files say of the tokenizer, with the chat template wherever it is kept; `undefined` if nothing. */
+export const tokenizerConfigOf = Effect.fnUntraced(function* (
+  files: ReadonlyMap<string, Uint8Array>
+): Effect.fn.Return<Schema.JsonObject | undefined, CheckpointInvalid> {
+  const given = files.has("tokenizer_config.json") ? yield* readJson(files, "tokenizer_config.json") : undefined
+  const template = files.has(CHAT_TEMPLATE) ? yield* readText(files, CHAT_TEMPLATE) : undefined
+  return template === undefined ? given : { ...given, chat_template: template }
+})
+
+/** What else weights are kept in: pickles, which run the code that they hold when they are read. */
+const PICKLES = ["pytorch_model.bin", "pytorch_model.bin.index.json"]
+
+const required = (files: ReadonlyMap<string, Uint8Array>, file: string) => {
   const bytes = files.get(file)
   if (bytes !== undefined) return Effect.succeed(bytes)
-  const sharded = file === "model.safetensors" && files.has("model.safetensors.index.json")
-  const detail = sharded ? "missing: weights in several files are not read; save them as one" : "missing"
-  return Effect.fail(new CheckpointInvalid({ file, problem: "missing", detail }))
+  return Effect.fail(new CheckpointInvalid({ file, problem: "missing", detail: missing(file, [...files.keys()]) }))
 }
+
+/** Why a file is missing, for people. */
+export const missing = (file: string, present: ReadonlyArray<string>): string => {
+  const pickle = file === "model.safetensors" ? PICKLES.find((name) => present.includes(name)) : undefined
+  return pickle === undefined
+    ? "missing"
+    : `missing; ${pickle} is a pickle, which can run any code when it is read, so it is not: save the model as safetensors`
+}
+
+const readWeights = (files: ReadonlyMap<string, Uint8Array>, file: string) =>
+  Effect.flatMap(required(files, file), Safetensors.decode).pipe(
+    Effect.catchTag("SafetensorsInvalid", (cause) =>
+      Effect.fail(new CheckpointInvalid({ file, problem: "weights", detail: cause.message, cause }))
+    )
+  )
+
+/** Every tensor from the file that the index says it is in; files hold these tensors and no others. */
+const readShards = Effect.fnUntraced(function* (files: ReadonlyMap<string, Uint8Array>) {
+  const { map, names } = yield* shardsOf(files.get(INDEX)!)
+  const weights = new Map<string, Safetensors.TensorData>()
+  for (const name of names) {
+    for (const [tensor, data] of yield* readWeights(files, name)) {
+      if (map[tensor] !== name) {
+        const detail = `it has the tensor ${JSON.stringify(tensor)}, which ${INDEX} does not say`
+        return yield* new CheckpointInvalid({ file: name, problem: "weights", detail })
+      }
+      weights.set(tensor, data)
+    }
+  }
+  const lost = Object.keys(map).find((tensor) => !weights.has(tensor))
+  if (lost === undefined) return weights
+  const detail = `the tensor ${JSON.stringify(lost)} is not in ${map[lost]}`
+  return yield* new CheckpointInvalid({ file: INDEX, problem: "weights", detail })
+})
+
+const readText = (files: ReadonlyMap<string, Uint8Array>, file: string): Effect.Effect<string, CheckpointInvalid> =>
+  Effect.flatMap(required(files, file), (bytes) =>
+    Effect.try({
+      try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
+      catch: () => new CheckpointInvalid({ file, problem: "utf-8", detail: "is not UTF-8" })
+    })
+  )
 
 const readJson = Effect.fnUntraced(function* (
   files: ReadonlyMap<string, Uint8Array>,
-  file: FileName
+  file: string
 ): Effect.fn.Return<Schema.JsonObject, CheckpointInvalid> {
-  const bytes = yield* required(files, file)
-  const text = yield* Effect.try({
-    try: () => new TextDecoder("utf-8", { fatal: true }).decode(bytes),
-    catch: () => new CheckpointInvalid({ file, problem: "utf-8", detail: "is not UTF-8" })
-  })
+  const text = yield* readText(files, file)
   const parsed = Json.parse(text)
   if (Result.isFailure(parsed)) {
     const { column, line, problem } = parsed.failure

@@ -5,6 +5,7 @@ import { resolve } from "node:path"
 import { pipeline } from "node:stream"
 import { createGunzip } from "node:zlib"
 import { Effect, Schema, Stream } from "effect"
+import { brief } from "../../dsl/internal/brief.ts"
 
 /** There is no file of that name. */
 export class FileMissing extends Schema.TaggedError<FileMissing>()("FileMissing", { file: Schema.String }) {
@@ -24,14 +25,15 @@ export class FileUnreadable extends Schema.TaggedError<FileUnreadable>()("FileUn
   }
 }
 
-/** One line, or the record on it, is not what was asked for. `line` counts from 1. */
+/** One line, or the record on it, is not what was asked for. `line` counts from 1, rows where the file has no lines. */
 export class RecordInvalid extends Schema.TaggedError<RecordInvalid>()("RecordInvalid", {
   file: Schema.String,
   line: Schema.Int,
+  unit: Schema.optionalKey(Schema.Literal("row")),
   problem: Schema.String
 }) {
   override get message() {
-    return `${this.file}, line ${this.line}: ${this.problem}`
+    return `${this.file}, ${this.unit ?? "line"} ${this.line}: ${brief(this.problem)}`
   }
 }
 
@@ -107,7 +109,8 @@ const open = (file: string): AsyncIterable<Uint8Array> => {
 
 const TRANSIENT = new Set(["EAGAIN", "EBUSY", "EINTR", "EIO", "EMFILE", "ENFILE", "ENOMEM", "ESTALE", "ETIMEDOUT"])
 
-const failed = (file: string) => (cause: unknown) => {
+/** What a failure of the file system, or of decompression, is for whoever reads the file. */
+export const failed = (file: string) => (cause: unknown) => {
   const { code = "", message } = cause as NodeJS.ErrnoException
   if (code === "ENOENT" || code === "ENOTDIR") return new FileMissing({ file })
   const problem =

@@ -22,6 +22,17 @@ const Labelled = Schema.fromJsonString(
  * held, to find the repeated ones.
  * **Source** Kotzias et al. 2015, "From group to individual labels using deep features", CC BY 4.0; as the test fixtures
  * of npm `sentiment`, whose version enters the key.
+ *
+ * @example
+ * ```ts
+ * import { Pipeline } from "prefline/dsl"
+ * import { load } from "prefline/stages"
+ *
+ * export default Pipeline.make("loaded", { description: "An example", params: {} }, () => {
+ *   const texts = load.sentences({ split: "train", lowercase: true })
+ *   return { prompts: texts.pipe(load.prefixes({ words: 3, limit: 100 })) }
+ * })
+ * ```
  */
 export const sentences = Stage.make({
   name: "load.sentences",

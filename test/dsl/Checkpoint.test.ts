@@ -113,7 +113,13 @@ describe("Checkpoint", () => {
       const sharded = folder(checkpoint)
       sharded.delete("model.safetensors")
       sharded.set("model.safetensors.index.json", utf8("{}"))
-      assert.include((yield* Effect.flip(fromFiles(sharded))).message, "weights in several files")
+      assert.include((yield* Effect.flip(fromFiles(sharded))).message, "weight_map")
+      for (const file of ["../a.safetensors", "a.bin"]) {
+        sharded.set("model.safetensors.index.json", utf8(JSON.stringify({ weight_map: { a: file } })))
+        assert.include((yield* Effect.flip(fromFiles(sharded))).message, "is no name of a safetensors file")
+      }
+      sharded.set("model.safetensors.index.json", utf8(JSON.stringify({ weight_map: { a: "a.safetensors" } })))
+      assert.include((yield* Effect.flip(fromFiles(sharded))).message, "a.safetensors: missing")
     })
   )
 

@@ -11,6 +11,7 @@ export const Text = Schema.Struct({
 })
 export type Text = typeof Text.Type
 
+/** A text to be answered. Its `id` names it in pairs and rankings. */
 export const Prompt = Schema.Struct({ id: Schema.NonEmptyString, text: Schema.String })
 export type Prompt = typeof Prompt.Type
 
@@ -22,10 +23,13 @@ export type Prompt = typeof Prompt.Type
 export const Completion = Schema.Struct({
   text: Schema.String,
   tokens: Schema.optionalKey(Schema.Array(Index)),
-  finish: Schema.Literals(["stop", "length"])
+  finish: Schema.Literals(["stop", "length"]),
+  /** What a service says of its own tokens, nats: the spelling and the log-probability of each. */
+  tokenLogProbs: Schema.optionalKey(Schema.Array(Schema.Struct({ token: Schema.String, logProb: Schema.Finite })))
 })
 export type Completion = typeof Completion.Type
 
+/** An answer with its reward, a finite number without fixed range. */
 export const ScoredCompletion = Schema.Struct({ ...Completion.fields, score: Schema.Finite })
 export type ScoredCompletion = typeof ScoredCompletion.Type
 
@@ -33,6 +37,7 @@ export type ScoredCompletion = typeof ScoredCompletion.Type
 export const CompletionGroup = Schema.Struct({ prompt: Prompt, completions: Schema.Array(Completion) })
 export type CompletionGroup = typeof CompletionGroup.Type
 
+/** All answers to one prompt with their rewards, in the order in which they were sampled. */
 export const ScoredGroup = Schema.Struct({ prompt: Prompt, completions: Schema.Array(ScoredCompletion) })
 export type ScoredGroup = typeof ScoredGroup.Type
 
@@ -91,13 +96,21 @@ export type Evaluation = typeof Evaluation.Type
 /** Metrics come from tensors: a recomputation on another device may differ in the last digits. */
 const computed = { equality: Artifact.within(1e-4) }
 
+/** Records of `Text`: a corpus, in order. */
 export const Texts = Artifact.records("texts", Text)
+/** Records of `Prompt`. */
 export const Prompts = Artifact.records("prompts", Prompt)
+/** Records of `CompletionGroup`: what `sample` makes of prompts. */
 export const Completions = Artifact.records("completions", CompletionGroup)
+/** Records of `ScoredGroup`: what `score` makes of answers. */
 export const Scored = Artifact.records("scored", ScoredGroup)
+/** Records of `Pair`: preferences to train on. */
 export const Pairs = Artifact.records("pairs", Pair)
+/** Records of `Ranking`: what `rank` makes of scored answers. */
 export const Rankings = Artifact.records("rankings", Ranking)
+/** Records of `PairLogProbs` under one policy. Equal within 1e-4. */
 export const PairLogProbsSet = Artifact.records("pair-log-probs", PairLogProbs, computed)
+/** One `Evaluation`: what `evaluate` returns. Equal within 1e-4. */
 export const EvaluationReport = Artifact.value("evaluation", Evaluation, computed)
 /** A Hugging Face `tokenizer.json`. */
 export const TokenizerJson = Artifact.value("tokenizer", Schema.JsonObject)

@@ -1,9 +1,11 @@
 /** Executes one node: reads its inputs from the store, runs the stage, writes what it makes to the store. */
+import { join } from "node:path"
 import { Effect, Option } from "effect"
 import type * as Node from "../../dsl/Node.ts"
 import * as Rng from "../../dsl/Rng.ts"
 import * as Stage from "../../dsl/Stage.ts"
 import { Device, withoutLeak, withRenewal } from "../device/Device.ts"
+import * as ResponseCache from "../services/ResponseCache.ts"
 import type { ArtifactRef } from "../store/ArtifactRef.ts"
 import { Store } from "../store/Store.ts"
 import { RandomnessUndeclared, StageTimedOut } from "./errors.ts"
@@ -31,7 +33,10 @@ export const perform = Effect.fnUntraced(function* (
     rng: generatorOf(node),
     partial: store.partial(key)
   }
-  const produce = Effect.suspend(() => store.write(node.artifact, node.stage.run(context) as never))
+  const responses = ResponseCache.inFolder(join(store.root, "responses"))
+  const produce = Effect.suspend(() => store.write(node.artifact, node.stage.run(context) as never)).pipe(
+    Effect.provideService(ResponseCache.ResponseCache, responses)
+  )
   const device = yield* Effect.serviceOption(Device)
   const checked =
     node.stage.numerics && Option.isSome(device)

@@ -14,6 +14,7 @@ export interface Duel {
   readonly second: string
 }
 
+/** Something that prefers one of two answers to a prompt. */
 export interface Judge {
   /**
    * For each duel, in order, the probability in [0, 1] that the first answer is preferred. Swapping the answers gives

@@ -83,4 +83,27 @@ const laws = (reward: Component.Component<"reward", Reward>): ReadonlyArray<Law.
 const same = (a: ReadonlyArray<number>, b: ReadonlyArray<number>) =>
   a.length === b.length && a.every((score, i) => Object.is(score, b[i]))
 
+/**
+ * The kind of component that `score` and `evaluate` take.
+ *
+ * @example
+ * ```ts
+ * import { Pipeline } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ * import { Reward, sample, score } from "prefline/stages"
+ *
+ * const calm = Reward.Reward.define("calm", {
+ *   module: import.meta.url,
+ *   description: "Minus the number of exclamation marks",
+ *   params: {},
+ *   make: () => Reward.each(({ completion }) => -completion.split("!").length)
+ * })
+ *
+ * export default Pipeline.make("exclaimed", { description: "An example", params: {} }, () => {
+ *   const reference = Text.policy({ steps: 300 })
+ *   const prompts = Text.prompts({ split: "train", limit: 100 })
+ *   return { scored: prompts.pipe(sample({ policy: reference, perPrompt: 4 }), score({ reward: calm() })) }
+ * })
+ * ```
+ */
 export const Reward = Component.kind<Reward>()("reward", { laws })

@@ -11,6 +11,19 @@ const PROMPTS_AT_ONCE = 64
  * Scores every answer with a reward.
  * **Details** Prompts and answers keep their order and number. A score that is not finite fails with `ScoreInvalid`:
  * nothing is dropped or replaced. What the reward reads, the answer or the prompt with it, is the reward's own parameter.
+ *
+ * @example
+ * ```ts
+ * import { Pipeline } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ * import { afinn, sample, score } from "prefline/stages"
+ *
+ * export default Pipeline.make("scored", { description: "An example", params: {} }, () => {
+ *   const reference = Text.policy({ steps: 300 })
+ *   const prompts = Text.prompts({ split: "train", limit: 100 })
+ *   return { scored: prompts.pipe(sample({ policy: reference, perPrompt: 4 }), score({ reward: afinn() })) }
+ * })
+ * ```
  */
 export const score = Stage.make({
   name: "score",

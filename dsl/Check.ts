@@ -16,6 +16,7 @@ export type OutputValues<Outputs extends Readonly<Record<string, Node.Any>>> = {
   readonly [K in keyof Outputs]: Outputs[K] extends Node.Node<infer A, any, any> ? Artifact.Value<A> : never
 }
 
+/** A claim turned into a measurement: what is run, what is measured of it, and what must hold. */
 export interface Check<Outputs extends Readonly<Record<string, Node.Any>> = any> {
   readonly name: string
   readonly kind: "exact" | "statistical"

@@ -7,6 +7,7 @@ import type * as Json from "./Json.ts"
 import type * as Law from "./Law.ts"
 import { makeUnsafe } from "./Params.ts"
 
+/** Marks components. */
 export const TypeId = "~prefline/dsl/Component"
 
 /** A component with its parameters filled in. `E` and `R` are what using it can fail with and needs. */
@@ -22,6 +23,7 @@ export interface Component<out Kind extends string, out Implementation, out E = 
   readonly implementation: Implementation
 }
 
+/** A component of any kind. */
 export interface Any extends Component<string, any, any, any> {}
 
 /** The code behind a name: registered once, by the module that defines it. */
@@ -39,6 +41,7 @@ export interface Definition<Kind extends string, P extends Schema.Struct.Fields,
   readonly decode: (encoded: unknown) => Effect.Effect<Component<Kind, Implementation, E, R>, ComponentInvalid>
 }
 
+/** The code behind a name, whatever its kind and parameters. */
 export interface AnyDefinition {
   readonly kind: string
   readonly componentName: string
@@ -83,6 +86,7 @@ export interface Kind<Name extends string, Implementation> {
   ) => Definition<Name, P, Implementation, E, R>
 }
 
+/** The schema of a parameter that takes a component: JSON on the outside, the component inside. */
 export interface ComponentSchema<out T> extends Schema.Codec<T, Json.Json> {
   readonly "~type.make.in": T
   readonly "~type.make": T
@@ -97,8 +101,45 @@ export const registered = (kind?: string): ReadonlyArray<AnyDefinition> =>
     .filter((definition) => kind === undefined || definition.kind === kind)
     .sort((a, b) => (`${a.kind}/${a.componentName}` < `${b.kind}/${b.componentName}` ? -1 : 1))
 
+/** Whether a value is a component. */
 export const isComponent = (u: unknown): u is Any => typeof u === "object" && u !== null && TypeId in u
 
+/**
+ * A kind of component: what its implementations are, and the laws that all of them obey. `define` registers one by name,
+ * `schema` is the parameter of a stage that takes one.
+ *
+ * @example
+ * ```ts
+ * import { Schema, Stream } from "effect"
+ * import { artifacts, Component, Pipeline, Stage } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ *
+ * // What a stage is handed.
+ * const Rewriting = Component.kind<(text: string) => string>()("rewriting")
+ *
+ * const suffix = Rewriting.define("suffix", {
+ *   module: import.meta.url,
+ *   description: "Appends a text",
+ *   params: { text: Schema.String },
+ *   make: ({ text }) => (prompt) => prompt + text
+ * })
+ *
+ * const rewrite = Stage.make({
+ *   name: "rewrite",
+ *   description: "Prompts, rewritten",
+ *   module: import.meta.url,
+ *   params: { by: Rewriting.schema },
+ *   input: artifacts.Prompts,
+ *   output: artifacts.Prompts,
+ *   run: ({ input, params }) =>
+ *     input.stream.pipe(Stream.map((prompt) => ({ ...prompt, text: params.by.implementation(prompt.text) })))
+ * })
+ *
+ * export default Pipeline.make("rewritten", { description: "Rewritten prompts", params: {} }, () => ({
+ *   prompts: Text.prompts({ split: "test", limit: 100 }).pipe(rewrite({ by: suffix({ text: " and" }) }))
+ * }))
+ * ```
+ */
 export const kind =
   <Implementation>() =>
   <const Name extends string>(
@@ -182,6 +223,9 @@ const define = (
   return self
 }
 
+/** Marks, among the annotations of a schema, the kind of component that it takes. */
+export const KIND = "prefline/component"
+
 const phantom = { error: () => undefined as never, services: () => undefined as never }
 
 const Reference = Schema.Struct({ name: Schema.String, params: Schema.optionalKey(Schema.JsonObject) })
@@ -190,7 +234,10 @@ const componentSchema = <Name extends string, Implementation>(
   kindName: Name
 ): ComponentSchema<Component<Name, Implementation, any, any>> => {
   type Instance = Component<Name, Implementation, any, any>
-  const Declared = Schema.declare((u): u is Instance => isComponent(u) && u.kind === kindName, { identifier: kindName })
+  const Declared = Schema.declare((u): u is Instance => isComponent(u) && u.kind === kindName, {
+    identifier: kindName,
+    [KIND]: kindName
+  })
   return (Schema.Json as Schema.Codec<Json.Json>).pipe(
     Schema.decodeTo(
       Declared,

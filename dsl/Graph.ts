@@ -7,6 +7,7 @@ import * as Json from "./Json.ts"
 import type * as Node from "./Node.ts"
 import { StageMisused } from "./Stage.ts"
 
+/** A node with its place in a graph. */
 export interface GraphNode {
   /** Unique in the graph and the same whenever the same pipeline is built again with the same parameters. */
   readonly id: string
@@ -14,6 +15,7 @@ export interface GraphNode {
   readonly inputs: Readonly<Record<string, string>>
 }
 
+/** Nodes, each after its inputs, and the outputs among them. */
 export interface Graph {
   readonly nodes: ReadonlyArray<GraphNode>
   readonly byId: ReadonlyMap<string, GraphNode>

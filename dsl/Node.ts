@@ -5,6 +5,7 @@ import type * as Component from "./Component.ts"
 import type * as Json from "./Json.ts"
 import type * as Stage from "./Stage.ts"
 
+/** Marks nodes. */
 export const TypeId = "~prefline/dsl/Node"
 
 /** `E` and `R`: all that this node and the nodes before it can fail with and need. */
@@ -25,15 +26,20 @@ export interface Node<out A extends Artifact.Any, out E = never, out R = never> 
   readonly label: string | undefined
 }
 
+/** A node with any artifact. */
 export interface Any extends Node<Artifact.Any, any, any> {}
 
+/** All that a node and the nodes before it can fail with. */
 export type Error<N> = N extends { readonly [TypeId]: { readonly error: () => infer E } } ? E : never
+/** All that a node and the nodes before it need. */
 export type Services<N> = N extends { readonly [TypeId]: { readonly services: () => infer R } } ? R : never
 
+/** Whether a value is a node. */
 export const isNode = (u: unknown): u is Any => typeof u === "object" && u !== null && TypeId in u
 
 const phantom = { error: () => undefined as never, services: () => undefined as never }
 
+/** A node from its fields. Stages call it; authors apply stages. */
 export const make = <A extends Artifact.Any>(fields: Omit<Node<A>, typeof TypeId | "pipe">): Node<A, never, never> => ({
   ...fields,
   [TypeId]: phantom,
@@ -51,6 +57,7 @@ export interface Building {
 
 let building: Building = { seed: 0, rounds: [] }
 
+/** Where nodes are being made right now. */
 export const currentBuilding = (): Building => building
 
 /** Runs `make` synchronously with a changed surrounding. */

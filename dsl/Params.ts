@@ -9,10 +9,15 @@ export const withDefault =
       Schema.withDecodingDefaultTypeKey(Effect.succeed(fallback))(schema)
     ) as never
 
+/** A finite number above 0. */
 export const Positive = Schema.Finite.check(Schema.isGreaterThan(0))
+/** A finite number, at least 0. */
 export const NonNegative = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+/** A number in [0, 1]. */
 export const Probability = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 }))
+/** An integer, at least 1. */
 export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+/** An integer, at least 0. */
 export const Index = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** A text that may become part of a path or of an identifier: letters, digits, `.`, `_`, `-`, not starting with a dot. */

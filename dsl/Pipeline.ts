@@ -11,10 +11,13 @@ import * as Node from "./Node.ts"
 import { makeUnsafe, Name, withDefault } from "./Params.ts"
 import { StageMisused } from "./Stage.ts"
 
+/** Marks pipelines. */
 export const TypeId = "~prefline/dsl/Pipeline"
 
+/** A pipeline's outputs: nodes by name. */
 export type Outputs = Readonly<Record<string, Node.Any>>
 
+/** The paper of a method. `arxiv` is its identifier there. */
 export interface Paper {
   readonly title: string
   readonly arxiv: string
@@ -43,6 +46,7 @@ const seedField = {
 
 type WithSeed<P extends Schema.Struct.Fields> = Omit<P, "seed"> & typeof seedField
 
+/** A named function from parameters `P` to output nodes `O`, with the claim that its checks hold it to. */
 export interface Pipeline<P extends Schema.Struct.Fields = any, O extends Outputs = any> {
   readonly [TypeId]: typeof TypeId
   readonly name: string
@@ -60,10 +64,35 @@ export interface Pipeline<P extends Schema.Struct.Fields = any, O extends Output
 
 /** All that the pipeline can fail with, and all that it needs. */
 export type Error<X> = X extends Pipeline<any, infer O> ? Node.Error<O[keyof O]> : never
+/** All that the pipeline needs. */
 export type Services<X> = X extends Pipeline<any, infer O> ? Node.Services<O[keyof O]> : never
 
+/** Whether a value is a pipeline. */
 export const isPipeline = (u: unknown): u is Pipeline => typeof u === "object" && u !== null && TypeId in u
 
+/**
+ * A pipeline from a function of parameters to nodes; every pipeline has the parameter `seed` as well. Throws `PipelineInvalid` where
+ * the name is no name, or `seed` is among the parameters.
+ *
+ * @example
+ * ```ts
+ * import { Count, Pipeline, Positive, withDefault } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ * import { dpo, evaluate, optimize } from "prefline/stages"
+ *
+ * export default Pipeline.make(
+ *   "mine",
+ *   { description: "DPO", params: { beta: Positive.pipe(withDefault(0.1)), steps: Count.pipe(withDefault(60)) } },
+ *   ({ beta, steps }) => {
+ *     const reference = Text.policy({ steps: 300 })
+ *     const pairs = Text.preferences(reference, { split: "train", limit: 100, perPrompt: 4 })
+ *     const policy = pairs.pipe(optimize({ from: reference, reference, objective: dpo({ beta }), steps }))
+ *     const prompts = Text.prompts({ split: "test", limit: 100 })
+ *     return { policy, report: prompts.pipe(evaluate({ policy, reference, reward: Text.sentiment })) }
+ *   }
+ * )
+ * ```
+ */
 export const make = <const P extends Schema.Struct.Fields, O extends Outputs>(
   name: string,
   about: {
@@ -218,6 +247,29 @@ const checkedOutputs = (outputs: unknown): Outputs => {
 /**
  * Unrolls a loop into the graph: `rounds` applications of `step`, each with its own nodes and random streams.
  * `step` gets the state (nodes, or anything made of nodes) and the round, counted from 0.
+ *
+ * @example
+ * ```ts
+ * import { Count, type Node, Pipeline, withDefault } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ * import { dpo, optimize } from "prefline/stages"
+ *
+ * export default Pipeline.make(
+ *   "online",
+ *   { description: "DPO on the policy's own answers", params: { rounds: Count.pipe(withDefault(2)) } },
+ *   ({ rounds }) => {
+ *     const reference = Text.policy({ steps: 300 })
+ *     // The state has one type in all rounds, whatever a round can fail with.
+ *     const first: Node.Node<typeof reference.artifact, unknown, Node.Services<typeof reference>> = reference
+ *     const policy = Pipeline.iterate(rounds, first, (from) =>
+ *       Text.preferences(from, { split: "train", limit: 100, perPrompt: 4 }).pipe(
+ *         optimize({ from, reference, objective: dpo({ beta: 0.1 }), steps: 60 })
+ *       )
+ *     )
+ *     return { policy }
+ *   }
+ * )
+ * ```
  */
 export const iterate = <S>(rounds: number, initial: S, step: (state: S, round: number) => S): S => {
   if (!Number.isInteger(rounds) || rounds < 0)
@@ -287,6 +339,26 @@ const settingText = (value: unknown): string => {
  * One graph over every combination of the listed values; nodes that do not depend on a swept parameter appear once.
  * The outputs are named `<output>[<setting>]`, e.g. `report[beta=0.1,seed=0]`. The remaining parameters stay free, those
  * of the grid are no parameters any more.
+ *
+ * @example
+ * ```ts
+ * import { Pipeline, Positive, withDefault } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ * import { dpo, optimize } from "prefline/stages"
+ *
+ * const one = Pipeline.make(
+ *   "betas",
+ *   { description: "DPO", params: { beta: Positive.pipe(withDefault(0.1)) } },
+ *   ({ beta }) => {
+ *     const reference = Text.policy({ steps: 300 })
+ *     const pairs = Text.preferences(reference, { split: "train", limit: 100, perPrompt: 4 })
+ *     return { policy: pairs.pipe(optimize({ from: reference, reference, objective: dpo({ beta }), steps: 60 })) }
+ *   }
+ * )
+ *
+ * // The reference and the pairs are made once, the policies twice.
+ * export default Pipeline.sweep({ beta: [0.1, 0.5] }, one)
+ * ```
  */
 export const sweep = <P extends Schema.Struct.Fields, O extends Outputs>(
   grid: Grid<NoInfer<P>>,

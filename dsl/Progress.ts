@@ -7,6 +7,8 @@ export interface Report {
   readonly total?: number
   /** What is counted, in the plural: "steps", "prompts". */
   readonly unit: string
+  /** Tokens read or drawn so far, where that is known at no cost: people are shown how many a second. */
+  readonly tokens?: number
   /** Current values worth seeing, e.g. the loss. */
   readonly metrics?: Readonly<Record<string, number>>
 }

@@ -13,6 +13,7 @@ import { makeUnsafe, Name } from "./Params.ts"
 import type * as Partial from "./Partial.ts"
 import type * as Rng from "./Rng.ts"
 
+/** Marks stages. */
 export const TypeId = "~prefline/dsl/Stage"
 
 /** A parameter or an input of a stage that is missing, unknown or of the wrong type. */
@@ -25,12 +26,14 @@ export class StageMisused extends Schema.TaggedError<StageMisused>()("StageMisus
   }
 }
 
+/** An input that may be left out; `optional` makes one. */
 export interface Optional<A extends Artifact.Any> {
   readonly optional: A
 }
 /** An input that may be left out. */
 export const optional = <A extends Artifact.Any>(artifact: A): Optional<A> => ({ optional: artifact })
 
+/** A stage's further inputs: artifacts by name. */
 export type Inputs = Readonly<Record<string, Artifact.Any | Optional<Artifact.Any>>>
 
 type InputValues<I extends Inputs> = {
@@ -52,6 +55,7 @@ export interface Context<P extends Schema.Struct.Fields, Input extends Artifact.
   readonly partial: Partial.Partial
 }
 
+/** What a stage occupies while it runs. The executor bounds how many run at once by it. */
 export type Resource = "cpu" | "device" | "network"
 
 /** What a stage outside `prefline`'s reach depends on, and the parameters that this replaces in the key. */
@@ -61,6 +65,7 @@ export interface Source<P extends Schema.Struct.Fields, E, R> {
   readonly fingerprint: (params: Schema.Struct.Type<P>) => Effect.Effect<Json.Json, E, R>
 }
 
+/** A stage's contract and its function, whatever their types. */
 export interface Any {
   readonly [TypeId]: typeof TypeId
   readonly name: string
@@ -132,6 +137,7 @@ type Applied<Input, Out extends Artifact.Any, E, R> = Input extends Artifact.Any
   ? <E1, R1>(input: Node.Node<Input, E1, R1>) => Node.Node<Out, E | E1, R | R1>
   : Node.Node<Out, E, R>
 
+/** A stage as authors use it: a function of its `Config` that makes a node, or takes one as piped input. */
 export interface Stage<
   P extends Schema.Struct.Fields,
   Input extends Artifact.Any | undefined,
@@ -148,6 +154,7 @@ export interface Stage<
 
 /** What the stage itself can fail with, and what it needs, apart from its inputs. */
 export type Error<S> = S extends Stage<any, any, any, any, infer E, any> ? E : never
+/** What the stage itself needs, apart from its inputs. */
 export type Services<S> = S extends Stage<any, any, any, any, any, infer R> ? R : never
 
 type ProducedError<Ret> =
@@ -155,6 +162,37 @@ type ProducedError<Ret> =
 type ProducedServices<Ret> =
   Ret extends Effect.Effect<any, any, infer R> ? R : Ret extends Stream.Stream<any, any, infer R> ? R : never
 
+/**
+ * A stage's constructor from its contract and its function. The function returns a stream for artifacts that are records, an
+ * `Effect` for all others; what it can fail with and needs becomes part of the type of every node made of it.
+ *
+ * @example
+ * ```ts
+ * import { Arbitrary, Schema, Stream } from "effect"
+ * import { artifacts, Law, Pipeline, Stage } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ *
+ * const first = (text: string, words: number) => text.split(" ").slice(0, words).join(" ")
+ *
+ * export const shorten = Stage.make({
+ *   name: "shorten",
+ *   description: "Prompts cut after some words",
+ *   module: import.meta.url,
+ *   params: { words: Schema.Int },
+ *   input: artifacts.Prompts,
+ *   output: artifacts.Prompts,
+ *   laws: [
+ *     Law.make("keeps the beginning", Arbitrary.schema(Schema.String), (text) => text.startsWith(first(text, 2)))
+ *   ],
+ *   run: ({ input, params }) =>
+ *     input.stream.pipe(Stream.map((prompt) => ({ ...prompt, text: first(prompt.text, params.words) })))
+ * })
+ *
+ * export default Pipeline.make("short", { description: "Short prompts", params: {} }, () => ({
+ *   prompts: Text.prompts({ split: "test", limit: 100 }).pipe(shorten({ words: 2 }))
+ * }))
+ * ```
+ */
 export const make = <
   const P extends Schema.Struct.Fields,
   Out extends Artifact.Any,

@@ -87,11 +87,13 @@ export {
   withCalibration
 } from "./pair/index.ts"
 export { rank } from "./rank/rank.ts"
+export { sampleRemote } from "./sample/remote.ts"
 export { revise } from "./sample/revise.ts"
 export { sample } from "./sample/sample.ts"
 export {
   afinn,
   byReward,
+  judge,
   length,
   logProbs,
   majority,
@@ -99,6 +101,7 @@ export {
   modelScores,
   noise,
   repetition,
+  rubric,
   score,
   vader,
   weighted,

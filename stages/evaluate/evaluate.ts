@@ -39,6 +39,20 @@ export class TokenizersDiffer extends Schema.TaggedError<TokenizersDiffer>()("To
  * - `win_rate`, `judge/win_rate`: share of pairs (policy's answer i, reference's answer i) won, ties half;
  * - `length/policy`, `length/reference`: tokens, without the end-of-sequence token;
  * - `distinct_1/…`, `distinct_2/…`: over all answers together, without interval (low = high = mean).
+ *
+ * @example
+ * ```ts
+ * import { Pipeline } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ * import { evaluate } from "prefline/stages"
+ *
+ * export default Pipeline.make("evaluated", { description: "An example", params: {} }, () => {
+ *   const reference = Text.policy({ steps: 300 })
+ *   const policy = Text.policy({ steps: 301 })
+ *   const prompts = Text.prompts({ split: "test", limit: 100 })
+ *   return { report: prompts.pipe(evaluate({ policy, reference, reward: Text.sentiment, judge: Text.judge })) }
+ * })
+ * ```
  */
 export const evaluate = Stage.make({
   name: "evaluate",

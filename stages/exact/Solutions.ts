@@ -52,6 +52,7 @@ export const seesNoNames = (solve: Solve): Law.Law =>
     return there.every((row, c) => row.every((x, y) => close(Math.exp(x), Math.exp(back[c]!.at(-1 - y)!), 1e-6)))
   })
 
+/** Ways to solve a world for the policy that is best in it, in closed form or to rounding. */
 export const Solutions = Component.kind<Solve>()("solution", { laws })
 
 /** The first weighted sum of rewards in a context: `sum_k weights[k] rewards[k]`; RangeError where the world lacks one. */

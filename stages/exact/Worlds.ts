@@ -44,6 +44,7 @@ export const problemOf = ({ preferences, reference, rewards, tokenRewards }: Wor
   }
 }
 
+/** Worlds by name: `define` one by its parameters and what they make. */
 export const Worlds = Component.kind<MakeWorld>()("world", { laws })
 
 /** A world whose parts do not fit together. */

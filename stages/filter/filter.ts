@@ -70,6 +70,26 @@ const law = Law.make("returns the answers that the rule keeps, unchanged and in 
 /**
  * Keeps the answers that a rule keeps, in order, unchanged; a prompt without answers left is dropped with them.
  * **Details** Rules compose by filtering twice: `Pipeable.pipe(filter({ by: distinct() }), filter({ by: minCompletions() }))`.
+ *
+ * @example
+ * ```ts
+ * import { Pipeline } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ * import { distinct, filter, minCompletions, sample, score } from "prefline/stages"
+ *
+ * export default Pipeline.make("filtered", { description: "An example", params: {} }, () => {
+ *   const reference = Text.policy({ steps: 300 })
+ *   const prompts = Text.prompts({ split: "train", limit: 100 })
+ *   return {
+ *     kept: prompts.pipe(
+ *       sample({ policy: reference, perPrompt: 4 }),
+ *       score({ reward: Text.sentiment }),
+ *       filter({ by: distinct() }),
+ *       filter({ by: minCompletions({ count: 2 }), as: "enough" })
+ *     )
+ *   }
+ * })
+ * ```
  */
 export const filter = Stage.make({
   name: "filter",

@@ -130,7 +130,8 @@ export const train = Effect.fn("train")(function* <Item>(options: {
     if (done % params.saveEvery === 0 && done < params.steps) {
       yield* partial.save(yield* TrainingState.encode(model, optimizer, { log, window, state }))
     }
-    yield* Progress.report({ done, total: params.steps, unit: "steps", metrics: { loss, ...metrics } })
+    const shown = { loss, learning_rate: learningRate, ...metrics }
+    yield* Progress.report({ done, total: params.steps, unit: "steps", metrics: shown })
   }
   return log as ReadonlyArray<LogEntry>
 })

@@ -52,5 +52,20 @@ const preferenceWithReference =
     return pairs.pipe(preference({ ...rest, ...annotations } as never)) as never
   }
 
-/** `optimize({ objective, … })` for preferences; `optimize.supervised` and `optimize.tokenizer` for texts. */
+/**
+ * `optimize({ objective, … })` for preferences; `optimize.supervised` and `optimize.tokenizer` for texts.
+ *
+ * @example
+ * ```ts
+ * import { Pipeline } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ * import { ipo, optimize } from "prefline/stages"
+ *
+ * export default Pipeline.make("optimized", { description: "An example", params: {} }, () => {
+ *   const reference = Text.policy({ steps: 300 })
+ *   const pairs = Text.preferences(reference, { split: "train", limit: 100, perPrompt: 4 })
+ *   return { policy: pairs.pipe(optimize({ from: reference, reference, objective: ipo({ tau: 0.1 }), steps: 60 })) }
+ * })
+ * ```
+ */
 export const optimize = Object.assign(preferenceWithReference, { supervised, tokenizer, preference })

@@ -107,6 +107,25 @@ const law = Law.make("pairs answers to one prompt, the better one chosen, under 
  * given; its margin is the difference of their scores. `limit` keeps the first pairs. Fails with `NoPairs` if not one
  * comes out.
  * **Gotchas** Prompts with equal ids make pairs with equal ids.
+ *
+ * @example
+ * ```ts
+ * import { Pipeline } from "prefline/dsl"
+ * import * as Text from "prefline/pipelines/testbeds/text"
+ * import { bestWorst, pair, sample, score } from "prefline/stages"
+ *
+ * export default Pipeline.make("paired", { description: "An example", params: {} }, () => {
+ *   const reference = Text.policy({ steps: 300 })
+ *   const prompts = Text.prompts({ split: "train", limit: 100 })
+ *   return {
+ *     pairs: prompts.pipe(
+ *       sample({ policy: reference, perPrompt: 4 }),
+ *       score({ reward: Text.sentiment }),
+ *       pair({ by: bestWorst() })
+ *     )
+ *   }
+ * })
+ * ```
  */
 export const pair = Stage.make({
   name: "pair",

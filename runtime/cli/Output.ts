@@ -11,6 +11,8 @@ export interface Sink {
   readonly isTerminal: boolean
   /** The terminal's width at this moment; 80 where that is not known. */
   readonly columns: () => number
+  /** Its height at this moment; 24 where that is not known. */
+  readonly rows: () => number
   readonly style: Style
 }
 
@@ -40,7 +42,7 @@ const BROKEN_PIPE = 128 + 13
 const isBrokenPipe = (cause: NodeJS.ErrnoException | null | undefined) => cause?.code === "EPIPE"
 
 /** A stream and what it is connected to, as far as its owner tells. */
-type Connected = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number }
+type Connected = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number }
 
 export const fromStream = (
   stream: Connected,
@@ -59,6 +61,7 @@ export const fromStream = (
       }),
     isTerminal,
     columns: () => stream.columns || 80,
+    rows: () => stream.rows || 24,
     style: styleOf(isTerminal && !env["NO_COLOR"])
   }
 }

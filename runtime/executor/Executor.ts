@@ -8,11 +8,13 @@ import type * as Graph from "../../dsl/Graph.ts"
 import type * as Pipeline from "../../dsl/Pipeline.ts"
 import { Progress, type Report } from "../../dsl/Progress.ts"
 import type * as Stage from "../../dsl/Stage.ts"
+import * as Metrics from "../observe/metrics.ts"
 import type { Action } from "../store/Action.ts"
 import type { ArtifactRef } from "../store/ArtifactRef.ts"
 import { CodeHash, type CodeUnreadable } from "../store/CodeHash.ts"
 import * as Journal from "../store/Journal.ts"
 import type * as Key from "../store/Key.ts"
+import * as ProgressLog from "../store/ProgressLog.ts"
 import { Store } from "../store/Store.ts"
 import * as Versions from "../Versions.ts"
 import { describe, isRetryable, NodeFailed, RunFailed, SourceChanged, tagOf, WorkerDied } from "./errors.ts"
@@ -102,13 +104,14 @@ export const run = <E, R>(
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
       const { graph } = built
-      const begun = yield* Clock.currentTimeMillis
+      const begun = yield* monotonicMillis
       const session = yield* openSession(built, options)
+      yield* Effect.annotateCurrentSpan({ "prefline.run": session.journal.run })
       const exit = yield* Effect.exit(restore(settleAll(session)))
       const failures = graph.nodes.flatMap(({ id }) => session.failures.get(id) ?? [])
       const interrupted = Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause)
       const status = interrupted ? "interrupted" : Exit.isFailure(exit) || failures.length > 0 ? "failed" : "succeeded"
-      yield* session.journal.append({ _tag: "RunFinished", status, ms: (yield* Clock.currentTimeMillis) - begun })
+      yield* session.journal.append({ _tag: "RunFinished", status, ms: (yield* monotonicMillis) - begun })
       const nodes = yield* exit
       const byId = new Map(nodes.map((node) => [node.id, node]))
       const result: RunResult = {
@@ -126,6 +129,9 @@ export const run = <E, R>(
     Effect.withSpan("prefline.run", { attributes: { "prefline.pipeline": built.pipeline } })
   ) as Effect.Effect<RunResult, any, any>
 
+/** By a clock that nobody sets: durations stay right when the system's time jumps. */
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Math.round(Number(nanos) / 1e6))
+
 /** Every node in a fiber of its own, which waits for the nodes before it. */
 const settleAll = Effect.fnUntraced(function* (session: Session) {
   const { graph } = session.built
@@ -138,6 +144,7 @@ const settleAll = Effect.fnUntraced(function* (session: Session) {
         Effect.map(Deferred.await(settled.get(id)!), (result) => [name, result] as const)
       )
       const result = yield* settle(session, graphNode, inputs)
+      yield* Metrics.nodeEnded(result)
       yield* session.listen({ _tag: "NodeEnded", result, failure: session.failures.get(graphNode.id) })
       yield* Deferred.succeed(settled.get(graphNode.id)!, result)
       return result
@@ -152,13 +159,16 @@ interface Session {
   readonly options: Options
   readonly listen: (event: Event) => Effect.Effect<void>
   readonly journal: Journal.Journal
+  readonly progress: ProgressLog.ProgressLog
   readonly shared: Shared
   readonly failures: Map<string, NodeFailed>
 }
 
 const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options: Options) {
   const { graph } = built
-  const journal = yield* Journal.open((yield* Store).root)
+  const { root } = yield* Store
+  const journal = yield* Journal.open(root)
+  const progress = yield* ProgressLog.open(root, journal.run)
   const listen = options.listen ?? (() => Effect.void)
   yield* journal.append({
     _tag: "RunStarted",
@@ -174,7 +184,7 @@ const openSession = Effect.fnUntraced(function* (built: Pipeline.Built, options:
   })
   yield* listen({ _tag: "Started", run: journal.run, graph })
   const shared = options.shared ?? (yield* share(options.concurrency))
-  const session: Session = { built, options, listen, journal, shared, failures: new Map() }
+  const session: Session = { built, options, listen, journal, progress, shared, failures: new Map() }
   return session
 })
 
@@ -195,13 +205,14 @@ const settle = Effect.fnUntraced(function* (
     return { ...about, key: undefined, status: "skipped", ms: 0, output: undefined } satisfies NodeResult as NodeResult
   }
   const refs = Object.fromEntries(inputs.map(([name, { output }]) => [name, output!]))
-  const progress: Attempts = { count: 0, keyed: undefined, begun: yield* Clock.currentTimeMillis }
+  const progress: Attempts = { count: 0, keyed: undefined, begun: yield* monotonicMillis }
   const exit = yield* Effect.exit(
     obtain(session, graphNode, refs, progress).pipe(
+      Effect.tap(({ status }) => Effect.annotateCurrentSpan({ "prefline.status": status })),
       Effect.withSpan("prefline.node", { attributes: { "prefline.node": id, "prefline.stage": node.stage.name } })
     )
   )
-  const ms = (yield* Clock.currentTimeMillis) - progress.begun
+  const ms = (yield* monotonicMillis) - progress.begun
   if (Exit.isSuccess(exit)) {
     const { key } = progress.keyed!
     yield* session.journal.append({ _tag: "NodeFinished", node: id, key, ms, ...exit.value })
@@ -241,7 +252,7 @@ const obtain = Effect.fnUntraced(function* (
   const { keys, known, limits } = session.shared
   const whenItsTurn = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     limits[node.stage.resource].withPermit(
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      Effect.flatMap(monotonicMillis, (now) => {
         progress.begun = now
         return effect
       })
@@ -254,7 +265,7 @@ const obtain = Effect.fnUntraced(function* (
       const before = known.get(keyed.key)
       return before === undefined
         ? whenItsTurn(serveOrCompute(session, { id, node }, keyed, inputs, progress))
-        : Effect.map(Clock.currentTimeMillis, (now) => {
+        : Effect.map(monotonicMillis, (now) => {
             progress.begun = now
             return { status: "cached" as const, output: before.output }
           })
@@ -289,7 +300,7 @@ const serveOrCompute = Effect.fnUntraced(function* (
       stage: node.stage.name,
       output,
       parts: keyed.parts,
-      ms: (yield* Clock.currentTimeMillis) - progress.begun,
+      ms: (yield* monotonicMillis) - progress.begun,
       numerics: node.stage.numerics ? yield* numericsInForce : null,
       versions: Versions.current
     },
@@ -319,7 +330,9 @@ const compute = Effect.fnUntraced(function* (
     yield* journal.append({ _tag: "NodeStarted", node: id, attempt: n })
     yield* listen({ _tag: "NodeStarted", node: id, attempt: n })
     const { resource } = node.stage
-    return yield* dispatch({ recipe, node: id, key, inputs, attempt: n, resource }, perform(node, key, inputs))
+    return yield* dispatch({ recipe, node: id, key, inputs, attempt: n, resource }, perform(node, key, inputs)).pipe(
+      Effect.withSpan("prefline.attempt", { attributes: { "prefline.attempt": n } })
+    )
   })
   const tellRetry = ({ input }: { readonly input: unknown }) => {
     const failed = { _tag: "NodeRetried", node: id, attempt: progress.count, error: describe(input) } as const
@@ -337,5 +350,12 @@ const compute = Effect.fnUntraced(function* (
     Schedule.tap(tellRetry)
   )
   const retried = schedule === undefined ? survived : Effect.retry(survived, schedule)
-  return yield* Effect.provideService(retried, Progress, (report) => listen({ _tag: "NodeProgress", node: id, report }))
+  return yield* Effect.provideService(retried, Progress, (report) =>
+    Effect.all(
+      [Metrics.deviceNow, session.progress.note(id, report), listen({ _tag: "NodeProgress", node: id, report })],
+      {
+        discard: true
+      }
+    )
+  )
 })

@@ -5,13 +5,13 @@
  */
 import { fork } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { Deferred, Duration, Effect, Exit, Queue } from "effect"
+import { Deferred, Duration, Effect, Exit, Option, Queue, type Tracer } from "effect"
 import * as Json from "../../../dsl/Json.ts"
 import { Progress, type Report } from "../../../dsl/Progress.ts"
 import type { ArtifactRef } from "../../store/ArtifactRef.ts"
 import { describe, WorkerDied, WorkerUnusable } from "../errors.ts"
 import * as RemoteFailure from "../RemoteFailure.ts"
-import type { FromWorker, Setting, ToWorker } from "./protocol.ts"
+import type { FromWorker, Setting, ToWorker, Trace } from "./protocol.ts"
 
 export interface Worker {
   /**
@@ -136,12 +136,12 @@ export const open = Effect.fnUntraced(function* (
     isAlive: () => death === undefined,
     run: (node, task) =>
       Effect.uninterruptibleMask((restore) =>
-        Effect.suspend(() => {
+        Effect.flatMap(Effect.option(Effect.currentSpan), (span) => {
           if (death !== undefined) return Effect.fail(new WorkerDied({ node, reason: death }))
           used = true
           const mine = begin(node)
           current = mine
-          post({ _tag: "Run", task })
+          post({ _tag: "Run", task, trace: Option.getOrUndefined(Option.map(span, traceOf)) })
           return restore(Effect.andThen(mine.pass, mine.ended)).pipe(
             Effect.onExit(() => {
               if (mine.hasEnded()) return Effect.void
@@ -157,6 +157,8 @@ export const open = Effect.fnUntraced(function* (
     })
   }
 }, Effect.uninterruptible)
+
+const traceOf = ({ sampled, spanId, traceId }: Tracer.Span): Trace => ({ sampled, spanId, traceId })
 
 type Current = ReturnType<typeof begin>
 

@@ -14,9 +14,16 @@ export interface Setting {
   readonly compiled: string | undefined
 }
 
+/** The span that a task belongs to, where the main process has one. */
+export interface Trace {
+  readonly traceId: string
+  readonly spanId: string
+  readonly sampled: boolean
+}
+
 /** At most one task is under way at a time. */
 export type ToWorker =
-  | { readonly _tag: "Run"; readonly task: string }
+  | { readonly _tag: "Run"; readonly task: string; readonly trace: Trace | undefined }
   | { readonly _tag: "Interrupt" }
   | { readonly _tag: "Close" }
 

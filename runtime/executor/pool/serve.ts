@@ -3,16 +3,18 @@
  * close. Everything large goes through the store.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Cause, Clock, Effect, Exit, type Fiber, Layer } from "effect"
+import { Cause, Clock, Effect, Exit, type Fiber, Layer, Tracer } from "effect"
 import { Progress, type Report } from "../../../dsl/Progress.ts"
 import { Device } from "../../device/Device.ts"
+import * as Metrics from "../../observe/metrics.ts"
+import * as Telemetry from "../../observe/Telemetry.ts"
 import { CodeHash } from "../../store/CodeHash.ts"
 import { Store } from "../../store/Store.ts"
 import { describe, tagOf } from "../errors.ts"
 import * as ExecuteTask from "../executeTask.ts"
 import { numericsInForce } from "../keyOf.ts"
 import * as RemoteFailure from "../RemoteFailure.ts"
-import type { FromWorker, Setting, ToWorker } from "./protocol.ts"
+import type { FromWorker, Setting, ToWorker, Trace } from "./protocol.ts"
 
 /** Milliseconds between two reports of a task's progress: as often as anybody could look. */
 const EVERY = 50
@@ -44,10 +46,11 @@ const sayFailed = (cause: Cause.Cause<unknown>) => {
 const throttled = () => {
   let told = Number.NEGATIVE_INFINITY
   return (report: Report) =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
-      if (now - told < EVERY && report.done !== report.total) return
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      if (now - told < EVERY && report.done !== report.total) return Effect.void
       told = now
       say({ _tag: "Reported", report })
+      return Metrics.deviceNow
     })
 }
 
@@ -55,8 +58,9 @@ const serve = Effect.gen(function* () {
   const execute = yield* ExecuteTask.make
   const fork = Effect.runForkWith(yield* Effect.context<ExecuteTask.Needs>())
   let running: Fiber.Fiber<unknown, unknown> | undefined
-  const begin = (task: string) => {
-    running = fork(Effect.provideService(execute(task), Progress, throttled()))
+  const begin = (task: string, trace: Trace | undefined) => {
+    const executed = Effect.provideService(execute(task), Progress, throttled())
+    running = fork(trace === undefined ? executed : Effect.withParentSpan(executed, Tracer.externalSpan(trace)))
     running.addObserver((exit) => {
       if (Exit.isSuccess(exit)) say({ _tag: "Done", output: exit.value as never })
       else sayFailed(exit.cause)
@@ -66,7 +70,7 @@ const serve = Effect.gen(function* () {
   yield* Effect.callback<void>((resume) => {
     process.on("message", (sent) => {
       const message = sent as ToWorker
-      if (message._tag === "Run") begin(message.task)
+      if (message._tag === "Run") begin(message.task, message.trace)
       else if (message._tag === "Interrupt") running?.interruptUnsafe()
       else resume(Effect.void)
     })
@@ -74,7 +78,9 @@ const serve = Effect.gen(function* () {
 })
 
 const surroundings = Layer.mergeAll(Store.layer(root), CodeHash.layer, Device.layer(device), NodeServices.layer)
-Effect.runFork(serve.pipe(Effect.scoped, Effect.provide(surroundings))).addObserver((exit) => {
+// What keeps telemetry from its collector the main process tells.
+const observed = Telemetry.observed(() => Effect.void)(serve.pipe(Effect.scoped, Effect.provide(surroundings)))
+Effect.runFork(observed).addObserver((exit) => {
   if (Exit.isFailure(exit)) say({ _tag: "Unready", problem: describe(Cause.squash(exit.cause)) })
   if (process.connected) process.disconnect()
 })

@@ -35,16 +35,32 @@ export class RunMissing extends Schema.TaggedError<RunMissing>()("RunMissing", {
   }
 }
 
-/** The id of a run: itself, the newest of a pipeline given by name, or the newest of all. */
+/** Not so many runs as `~n` asks to go back. */
+export class RunsFewer extends Schema.TaggedError<RunsFewer>()("RunsFewer", {
+  asked: Schema.String,
+  runs: Schema.Int
+}) {
+  override get message() {
+    return `there is no run ${this.asked}: the store has ${this.runs}, the oldest is ~${this.runs - 1}`
+  }
+}
+
+/**
+ * The id of a run: itself, the newest of a pipeline given by name, or the newest of all; `~n` behind the name (or alone)
+ * is the n-th before that.
+ */
 export const findId = Effect.fn("RunView.findId")(function* (asked: Option.Option<string>) {
   const { root } = yield* Store
   if (Option.isSome(asked) && Schema.is(RunId)(asked.value)) return asked.value
-  if (Option.isSome(asked) && !Schema.is(Name)(asked.value)) {
+  const [, name = "", back = "0"] = /^([^~]*)(?:~(\d{1,6}))?$/.exec(Option.getOrElse(asked, () => "")) ?? []
+  if (Option.isSome(asked) && !Schema.is(Name)(name) && !/^~\d{1,6}$/.test(asked.value)) {
     return yield* new Journal.RunIdInvalid({ run: asked.value })
   }
   const runs = yield* Journal.list(root)
-  const newest = runs.find(({ pipeline }) => Option.isNone(asked) || asked.value === pipeline)
-  if (newest !== undefined) return newest.run
+  const found = runs.filter(({ pipeline }) => name === "" || name === pipeline)
+  const wanted = found[Number(back)]
+  if (wanted !== undefined) return wanted.run
+  if (found.length > 0) return yield* new RunsFewer({ asked: Option.getOrElse(asked, () => ""), runs: found.length })
   const pipelines = [...new Set(runs.map(({ pipeline }) => pipeline))]
   return yield* new RunMissing({ root, pipelines, ...(Option.isSome(asked) ? { asked: asked.value } : {}) })
 })

@@ -65,54 +65,73 @@ const join = (into: Record<string, string>, name: string, value: string) => {
   if (!known.includes(value)) into[name] = [...known, value].sort().join(", ")
 }
 
-/** What changed from the parts of one key to those of another, a line each; nothing where they are the same. */
-export const explain = (before: Json.Json | undefined, after: Json.Json): ReadonlyArray<string> => {
-  if (before === undefined) return ["never computed before"]
-  if (member(before, "version") !== member(after, "version")) return ["keys are made in another way since"]
-  const changed = (name: string) => Json.differences(member(before, name), member(after, name), Object.is, name)
+/**
+ * One part in which two keys differ; `left` is what it was, `right` what it is, absent where there is none. `at` names the
+ * part: a path into the parameters, the numerics or the source, a module by its path in the project, a package, an input.
+ */
+export interface Change {
+  /** `new`: there is nothing to compare with. `order`: the same modules, reached otherwise. `version`: of keys themselves. */
+  readonly kind:
+    | "new"
+    | "version"
+    | "stage"
+    | "params"
+    | "module"
+    | "package"
+    | "order"
+    | "input"
+    | "draws"
+    | "seed"
+    | "numerics"
+    | "source"
+  readonly at: string
+  readonly left?: Json.Json
+  readonly right?: Json.Json
+}
+
+/** What changed from the parts of one key to those of another; nothing where they are the same. */
+export const changes = (before: Json.Json | undefined, after: Json.Json): ReadonlyArray<Change> => {
+  if (before === undefined) return [{ kind: "new", at: "" }]
+  const [left, right] = [member(before, "version"), member(after, "version")]
+  if (left !== right) return [change("version", { at: "version", left, right })]
+  const leaves = (name: "stage" | "params" | "numerics" | "source") =>
+    Json.differences(member(before, name), member(after, name), Object.is, name).map((leaf) => change(name, leaf))
   return [
-    ...changed("stage").map(fromTo),
-    ...changed("params").map(fromTo),
-    ...explainCode(member(before, "code"), member(after, "code")),
-    ...explainInputs(member(before, "inputs"), member(after, "inputs")),
-    ...explainSeed(member(before, "seed"), member(after, "seed")),
-    ...changed("numerics").map(fromTo),
-    ...changed("source").map(fromTo)
+    ...leaves("stage"),
+    ...leaves("params"),
+    ...codeChanges(member(before, "code"), member(after, "code")),
+    ...members(member(before, "inputs"), member(after, "inputs")).map((input) => change("input", input)),
+    ...seedChanges(member(before, "seed"), member(after, "seed")),
+    ...leaves("numerics"),
+    ...leaves("source")
   ]
 }
 
-const explainCode = (before: Json.Json | undefined, after: Json.Json | undefined) => {
-  const modules = changes(member(before, "modules"), member(after, "modules")).map(
-    ({ at, left, right }) =>
-      `code: ${at} ${left === undefined ? "is now reached" : right === undefined ? "is no longer reached" : "changed"}`
-  )
-  const packages = changes(member(before, "packages"), member(after, "packages")).map(({ at, left, right }) =>
-    left === undefined
-      ? `code: package ${at} ${right} is now used`
-      : right === undefined
-        ? `code: package ${at} ${left} is no longer used`
-        : `code: package ${at} ${left} -> ${right}`
-  )
-  if (modules.length > 0 || packages.length > 0) return [...modules, ...packages]
+const change = (kind: Change["kind"], { at, left, right }: Json.Difference): Change => ({
+  kind,
+  at,
+  ...(left === undefined ? {} : { left }),
+  ...(right === undefined ? {} : { right })
+})
+
+const codeChanges = (before: Json.Json | undefined, after: Json.Json | undefined): ReadonlyArray<Change> => {
+  const of = (kind: "module" | "package", name: string) =>
+    members(member(before, name), member(after, name)).map((difference) => change(kind, difference))
+  const code = [...of("module", "modules"), ...of("package", "packages")]
+  if (code.length > 0) return code
   const same = Json.differences(member(before, "digests"), member(after, "digests")).length === 0
-  return same ? [] : ["code: modules are the same but reached in another order, or by other components"]
+  return same ? [] : [{ kind: "order", at: "code" }]
 }
 
-const explainInputs = (before: Json.Json | undefined, after: Json.Json | undefined) =>
-  changes(before, after).map(
-    ({ at, left, right }) =>
-      `input ${at}: ${left === undefined ? "is new" : right === undefined ? "is gone" : "other content"}`
-  )
-
-const explainSeed = (before: Json.Json | undefined, after: Json.Json | undefined) => {
+const seedChanges = (before: Json.Json | undefined, after: Json.Json | undefined): ReadonlyArray<Change> => {
   if (before === null || after === null) {
-    return before === after ? [] : [`seed: ${before === null ? "draws now" : "draws no longer"}`]
+    return before === after ? [] : [change("draws", { at: "seed", left: before !== null, right: after !== null })]
   }
-  return Json.differences(before, after).map(({ at, left, right }) => `${at}: ${text(left)} -> ${text(right)}`)
+  return Json.differences(before, after).map((difference) => change("seed", difference))
 }
 
 /** Differences between the members of two objects, `at` being the member's bare name. */
-const changes = (before: Json.Json | undefined, after: Json.Json | undefined): ReadonlyArray<Json.Difference> => {
+const members = (before: Json.Json | undefined, after: Json.Json | undefined): ReadonlyArray<Json.Difference> => {
   const [left, right] = [asObject(before), asObject(after)]
   return [...new Set([...Object.keys(left), ...Object.keys(right)])].flatMap((at) => {
     const [a, b] = [member(left, at), member(right, at)]
@@ -120,7 +139,34 @@ const changes = (before: Json.Json | undefined, after: Json.Json | undefined): R
   })
 }
 
-const fromTo = ({ at, left, right }: Json.Difference) => `${at}: ${text(left)} -> ${text(right)}`
+/** A change as one line for people. */
+export const describeChange = ({ at, kind, left, right }: Change): string => {
+  switch (kind) {
+    case "new":
+      return "never computed before"
+    case "version":
+      return "keys are made in another way since"
+    case "module":
+      return `code: ${at} ${left === undefined ? "is now reached" : right === undefined ? "is no longer reached" : "changed"}`
+    case "package":
+      if (left === undefined) return `code: package ${at} ${right} is now used`
+      return right === undefined
+        ? `code: package ${at} ${left} is no longer used`
+        : `code: package ${at} ${left} -> ${right}`
+    case "order":
+      return "code: modules are the same but reached in another order, or by other components"
+    case "input":
+      return `input ${at}: ${left === undefined ? "is new" : right === undefined ? "is gone" : "other content"}`
+    case "draws":
+      return `seed: ${right === true ? "draws now" : "draws no longer"}`
+    default:
+      return `${at}: ${text(left)} -> ${text(right)}`
+  }
+}
+
+/** What changed from the parts of one key to those of another, a line each; nothing where they are the same. */
+export const explain = (before: Json.Json | undefined, after: Json.Json): ReadonlyArray<string> =>
+  changes(before, after).map(describeChange)
 
 const text = (value: Json.Json | undefined) => {
   const whole = value === undefined ? "absent" : Json.canonicalUnsafe(value)

@@ -31,7 +31,8 @@ describe("doctor", () => {
       if (report.works) assert.deepStrictEqual([report.kind, report.numerics.backend], [device, device])
     }
     assert.isTrue(works.get("wasm") && works.get("cpu"))
-    assert.hasAllKeys(facts, ["prefline", "node", "packages", "store", "data", "machine"])
+    const looked = ["mismatches", "variables", "health", "network"]
+    assert.hasAllKeys(facts, ["prefline", "node", "packages", "store", "data", "machine", ...looked])
     assert.strictEqual(facts.node.version, process.version)
     assert.strictEqual(facts.packages["@tensorflow/tfjs"], "4.22.0")
   })

@@ -1,6 +1,9 @@
 import { Duration, Effect, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { Choice, DeviceUnavailable, Kind } from "../../device/Device.ts"
+import { describe } from "../../executor/errors.ts"
+import * as Needs from "../doctor/needs.ts"
+import * as Health from "../doctor/storeHealth.ts"
 import * as Surroundings from "../doctor/surroundings.ts"
 import { type Report, tryDevice } from "../doctor/tried.ts"
 import { Unsuccessful } from "../failure.ts"
@@ -25,18 +28,35 @@ export const doctor = Command.make(
       ),
       Flag.withDefault(60)
     ),
+    deep: Flag.Boolean("deep").pipe(
+      Flag.withDescription("Read every object of the store, not a sample, and set damaged ones aside"),
+      Flag.withDefault(false)
+    ),
+    network: Flag.Boolean("network").pipe(
+      Flag.withDescription("Also ask the Hugging Face Hub for an answer"),
+      Flag.withDefault(false)
+    ),
     store: Flags.store,
     json: Flags.json
   },
-  Effect.fn("cli.doctor")(function* ({ device, json, limit, store }) {
+  Effect.fn("cli.doctor")(function* ({ deep, device, json, limit, network, store }) {
     const asked = Option.getOrElse(device, () => "auto")
     if (!Schema.is(Choice)(asked))
       return yield* new DeviceUnavailable({
         requested: asked,
         reason: `there is no such device; there are ${Choice.literals.join(", ")}`
       })
-    const facts = Surroundings.find(store)
-    if (!json) yield* print(renderFacts(facts, (yield* Output).stdout.style))
+    const facts = {
+      ...Surroundings.find(store),
+      mismatches: Needs.mismatches(),
+      variables: Needs.variables(),
+      health: yield* healthOf(store, deep),
+      network: network ? yield* Needs.hub(NETWORK_SECONDS) : null
+    }
+    if (!json) {
+      const { style } = (yield* Output).stdout
+      yield* print([renderFacts(facts, style), ...renderNeeds(facts, style)].join("\n"))
+    }
     const wanted = yield* tried(asked, limit)
     const others = Option.isSome(device) ? [] : yield* triedOthers(wanted, limit)
     const devices = [wanted, ...others].toSorted((a, b) => rank(a) - rank(b))
@@ -55,9 +75,70 @@ export const doctor = Command.make(
       command: "npm run prefline -- doctor --device node-gpu",
       description: "One device: what it is, or what is missing"
     },
+    { command: "npm run prefline -- doctor --deep", description: "Every object of the store too" },
     { command: "npm run prefline -- doctor --json", description: "The same, for a program" }
   ])
 )
+
+/** Longer than a slow answer takes. */
+const NETWORK_SECONDS = 5
+
+type Found = Health.StoreHealth | { readonly problem: string } | null
+
+/** Null where there is no store yet. */
+const healthOf = (store: string, deep: boolean): Effect.Effect<Found> => {
+  const { path, state } = Surroundings.storeFolder(store)
+  if (state !== "a store") return Effect.succeed(null)
+  return Effect.try({ try: () => Health.storeHealth(path, deep), catch: describe }).pipe(
+    Effect.catch((problem) => Effect.succeed({ problem }))
+  )
+}
+
+interface Needed {
+  readonly mismatches: ReadonlyArray<Needs.Mismatch>
+  readonly variables: Readonly<Record<string, boolean>>
+  readonly health: Found
+  readonly network: Needs.Reach | null
+}
+
+const renderNeeds = ({ health, mismatches, network, variables }: Needed, style: Style): ReadonlyArray<string> => {
+  const set = Object.keys(variables).filter((name) => variables[name])
+  const packages = mismatches.map(({ installed, optional, package: name, wanted }) => [
+    optional ? name : style.yellow(name),
+    installed === null ? "not installed" : `${installed} is installed`,
+    `wanted: ${wanted}${optional ? " (optional)" : "; npm ci installs it"}`
+  ])
+  return [
+    ...(packages.length === 0 ? [] : [`\n${style.bold("packages other than wanted")}`, Format.table(packages)]),
+    `\n${style.bold("variables that are set")}`,
+    set.length === 0 ? "  none" : `  ${set.join(", ")}`,
+    ...(health === null ? [] : [`\n${style.bold("store")}`, Format.table(healthRows(health, style))]),
+    ...(network === null
+      ? []
+      : [
+          `\n${style.bold("network")}`,
+          `  ${network.host}  ${network.reached ? "answers" : style.yellow("is not reached")}: ${network.answer}`
+        ])
+  ]
+}
+
+const healthRows = (health: NonNullable<Found>, style: Style): ReadonlyArray<ReadonlyArray<string>> => {
+  if ("problem" in health) return [["not readable", style.red(health.problem)]]
+  const { checked, damaged, entries, objects, partials, quarantined, runs, temporaries, trash, unusableEntries } =
+    health
+  const found = damaged.length === 0 ? "all intact" : style.red(`${damaged.length} damaged`)
+  const more = damaged.length > 0 && unusableEntries === null ? "; --deep sets them aside" : ""
+  return [
+    ["runs, entries", `${runs}, ${entries}`],
+    ["objects", `${objects.count}, ${Format.bytes(objects.bytes)}; ${checked} read, ${found}${more}`],
+    ...(unusableEntries === null || unusableEntries === 0
+      ? []
+      : [["entries without output", `${style.yellow(String(unusableEntries))}; their nodes are computed again`]]),
+    ["partial states", `${partials.count}${partials.count === 0 ? "" : `, ${Format.bytes(partials.bytes)}`}`],
+    ["quarantined, temporary", `${quarantined}, ${temporaries}`],
+    ...(trash === 0 ? [] : [["trash", `${trash}; a gc is at work or was killed: the next one sees to it`]])
+  ]
+}
 
 type Tried = Report & { readonly device: string; readonly ms: number }
 

@@ -1,20 +1,10 @@
 /** What prefline finds around it: Node, packages, the store's folder, the machine. */
-import {
-  accessSync,
-  constants,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  statfsSync,
-  statSync
-} from "node:fs"
+import { accessSync, constants, existsSync, readdirSync, realpathSync, statfsSync, statSync } from "node:fs"
 import { createRequire } from "node:module"
 import { availableParallelism, cpus, freemem, totalmem } from "node:os"
 import { dirname, join, resolve } from "node:path"
-import { fileURLToPath } from "node:url"
-
 import * as Versions from "../../Versions.ts"
+import { versionOf } from "./needs.ts"
 
 export interface Facts {
   readonly prefline: string
@@ -44,12 +34,18 @@ export interface Node {
   readonly ownInstalled: boolean
 }
 
-const OWN_NODE = fileURLToPath(new URL("../../../node_modules/node/bin/node", import.meta.url))
-
 export const node = (): Node => {
   const path = realpathSync(process.execPath)
-  const ownInstalled = existsSync(OWN_NODE)
-  return { version: process.version, path, own: ownInstalled && realpathSync(OWN_NODE) === path, ownInstalled }
+  const own = ownNode()
+  return { version: process.version, path, own: own === path, ownInstalled: own !== undefined }
+}
+
+const ownNode = (): string | undefined => {
+  const binaries = (createRequire(import.meta.url).resolve.paths("node") ?? []).map((folder) =>
+    join(folder, "node/bin/node")
+  )
+  const found = binaries.find(existsSync)
+  return found && realpathSync(found)
 }
 
 const PACKAGES = [
@@ -66,14 +62,6 @@ const PACKAGES = [
 /** Installed versions; `null` where a package is not installed. */
 export const packages = (): Readonly<Record<string, string | null>> =>
   Object.fromEntries(PACKAGES.map((name) => [name, versionOf(name)]))
-
-const versionOf = (name: string): string | null => {
-  for (const folder of createRequire(import.meta.url).resolve.paths(name) ?? []) {
-    const manifest = join(folder, name, "package.json")
-    if (existsSync(manifest)) return (JSON.parse(readFileSync(manifest, "utf8")) as { version: string }).version
-  }
-  return null
-}
 
 export interface StoreFolder {
   readonly path: string

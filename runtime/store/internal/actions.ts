@@ -9,6 +9,7 @@ import { Digest } from "../ArtifactRef.ts"
 import { StoreReadFailed, StoreWriteFailed } from "../StoreError.ts"
 import * as Layout from "./layout.ts"
 import * as Objects from "./objects.ts"
+import * as Trash from "./trash.ts"
 
 const isKey = Schema.is(Digest)
 
@@ -29,7 +30,9 @@ export const lookup = (
         const text = Layout.readIfThere(path)?.toString("utf8")
         if (text === undefined) return Option.none()
         const action = Action.fromText(key, text)
-        return Option.isSome(action) ? action : setAsideUnlessWhole(layout, key)
+        if (Option.isNone(action)) return setAsideUnlessWhole(layout, key)
+        // Who is told of an entry may rely on it: it is now in use, or was just taken away and counts as none.
+        return Trash.touch(path) ? action : Option.none()
       },
       catch: Layout.readFailed(layout, path)
     })

@@ -8,6 +8,7 @@ import * as ArtifactRef from "../ArtifactRef.ts"
 import { ObjectUnusable, type StoreReadFailed } from "../StoreError.ts"
 import * as Layout from "./layout.ts"
 import * as Sink from "./sink.ts"
+import * as Trash from "./trash.ts"
 
 export type State = "intact" | "missing" | "damaged"
 
@@ -49,16 +50,17 @@ export const open = (layout: Layout.Layout, ref: ArtifactRef.ArtifactRef): Artif
       const names = ref.files.map(({ name }) => name).join(", ")
       return Stream.fail(unreadable(new Error(`the artifact has no such file; it has ${names || "none"}`)))
     }
-    return Stream.mapError(content(layout.object(file.digest), file), unreadable)
+    return Stream.mapError(content(layout, file), unreadable)
   }
 })
 
-const content = (path: string, file: ArtifactRef.FileRef): Stream.Stream<Uint8Array, unknown> =>
+const content = (layout: Layout.Layout, file: ArtifactRef.FileRef): Stream.Stream<Uint8Array, unknown> =>
   file.bytes <= SMALL
     ? Stream.unwrap(
         Effect.try({
           try: () => {
-            const bytes = Layout.readIfThere(path)
+            const path = layout.object(file.digest)
+            const bytes = Trash.withObject(layout, file.digest, () => Layout.readIfThere(path))
             if (bytes === undefined) throw missing(file)
             if (bytes.length !== file.bytes) throw wrongSize(file, bytes.length)
             if (ArtifactRef.sha256(bytes) !== file.digest) throw wrongContent(file)
@@ -68,7 +70,7 @@ const content = (path: string, file: ArtifactRef.FileRef): Stream.Stream<Uint8Ar
         })
       )
     : Stream.unwrap(
-        openedForReading(path).pipe(
+        openedForReading(layout, file.digest).pipe(
           Effect.flatMap((fd) => {
             if (fd === undefined) return Effect.fail(missing(file))
             const size = Fs.fstatSync(fd).size
@@ -109,7 +111,7 @@ const inspectFile = (layout: Layout.Layout, file: ArtifactRef.FileRef): Effect.E
   Effect.suspend(() => {
     const path = layout.object(file.digest)
     if (file.bytes <= SMALL && isIntact(path, file)) return Effect.succeed<State>("intact")
-    const examined = Effect.scoped(examine(path, file)).pipe(
+    const examined = Effect.scoped(examine(layout, file)).pipe(
       Effect.catch((cause) =>
         UNREADABLE.has(Layout.codeOf(cause) ?? "")
           ? Effect.try({ try: () => damaged(Fs.lstatSync(path, { bigint: true })), catch: (cause) => cause })
@@ -150,8 +152,8 @@ const isIntact = (path: string, file: ArtifactRef.FileRef): boolean => {
   }
 }
 
-const examine = Effect.fnUntraced(function* (path: string, file: ArtifactRef.FileRef) {
-  const fd = yield* openedForReading(path)
+const examine = Effect.fnUntraced(function* (layout: Layout.Layout, file: ArtifactRef.FileRef) {
+  const fd = yield* openedForReading(layout, file.digest)
   if (fd === undefined) return { state: "missing" } as Found
   const identity = Fs.fstatSync(fd, { bigint: true })
   if (identity.size !== BigInt(file.bytes)) return damaged(identity)
@@ -166,9 +168,12 @@ const examine = Effect.fnUntraced(function* (path: string, file: ArtifactRef.Fil
   return hash.digest("hex") === file.digest ? intact : damaged(identity)
 })
 
-const openedForReading = (path: string) =>
+const openedForReading = (layout: Layout.Layout, digest: string) =>
   Effect.acquireRelease(
-    Effect.try({ try: () => Layout.ifThere(() => Fs.openSync(path, "r")), catch: (cause) => cause }),
+    Effect.try({
+      try: () => Trash.withObject(layout, digest, () => Layout.ifThere(() => Fs.openSync(layout.object(digest), "r"))),
+      catch: (cause) => cause
+    }),
     (fd) => (fd === undefined ? Effect.void : Effect.sync(() => Fs.closeSync(fd)))
   )
 

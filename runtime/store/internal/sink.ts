@@ -3,6 +3,7 @@ import { createHash } from "node:crypto"
 import { Effect, Stream } from "effect"
 import * as Layout from "./layout.ts"
 import * as Temporary from "./temporary.ts"
+import * as Trash from "./trash.ts"
 
 /** Up to here bytes wait in memory, so that a small object costs one write, and none if it is there already. */
 const BUFFERED = 64 * 1024
@@ -41,10 +42,10 @@ export const store = <E, R>(layout: Layout.Layout, bytes: Stream.Stream<Uint8Arr
     })
   )
 
-/** Whether the object at this address has just these bytes already. */
+/** Whether the object at this address has just these bytes already; if so, it is now in use. */
 const holds = (target: string, chunks: ReadonlyArray<Uint8Array>): boolean => {
   try {
-    return Layout.readIfThere(target)?.equals(Buffer.concat(chunks)) ?? false
+    return (Layout.readIfThere(target)?.equals(Buffer.concat(chunks)) ?? false) && Trash.touch(target)
   } catch {
     return false // unreadable, so it is written anew; if that fails too, that says why
   }

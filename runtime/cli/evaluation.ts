@@ -21,10 +21,11 @@ const compared = (estimates: Evaluation["estimates"], style: Style): string => {
   return Format.table([["", "reference", "policy", "change", ""], ...rows])
 }
 
-const sides = (metric: string) => [`${metric}/reference`, `${metric}/policy`, `${metric}/gain`]
+/** The names of a metric's estimates: before, after, and their difference. */
+export const sides = (metric: string) => [`${metric}/reference`, `${metric}/policy`, `${metric}/gain`]
 
 /** What was trained on first, then what was measured with a gain, then the rest. */
-const comparedIn = (estimates: Evaluation["estimates"]): ReadonlyArray<string> => {
+export const comparedIn = (estimates: Evaluation["estimates"]): ReadonlyArray<string> => {
   const rank = (metric: string) => (metric === "reward" ? 0 : Object.hasOwn(estimates, `${metric}/gain`) ? 1 : 2)
   return pairedIn(estimates).toSorted((a, b) => rank(a) - rank(b))
 }
@@ -38,9 +39,10 @@ const pairedIn = (estimates: Evaluation["estimates"]) =>
 const verdict = ({ high, low }: Estimate, style: Style) =>
   low > 0 ? style.green("higher") : high < 0 ? style.red("lower") : style.dim("no clear change")
 
-const meanings: Readonly<Record<string, string>> = {
+/** What metrics are that have no two sides. */
+export const meanings: Readonly<Record<string, string>> = {
   win_rate: "share of answers that score above the reference's; 0.5 is no difference",
-  "judge/win_rate": "the same by the judge, which nothing was trained on",
+  "judge/win_rate": "share that the judge, which nothing was trained on, scores above the reference's",
   kl: "nats per answer that the policy has moved away from the reference"
 }
 

@@ -1,7 +1,9 @@
-import { Clock, Effect } from "effect"
-import { Command } from "effect/cli"
+import { Clock, Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
 import * as Executor from "../../executor/Executor.ts"
 import { RunFailed } from "../../executor/errors.ts"
+import * as Page from "../../report/index.ts"
+import { checkWritable, writeText } from "../../report/write.ts"
 import { CodeHash } from "../../store/CodeHash.ts"
 import { announce } from "../announce.ts"
 import * as Display from "../display/Display.ts"
@@ -23,9 +25,15 @@ export const run = Command.make(
     device: Flags.device,
     concurrency: Flags.concurrency,
     workers: Flags.workers,
+    report: Flag.String("report").pipe(
+      Flag.withMetavar("<file>"),
+      Flag.withDescription("Write the run's report there when it ends, however it ends; see `prefline report`"),
+      Flag.optional
+    ),
     json: Flags.json
   },
-  Effect.fn("cli.run")(function* ({ concurrency, device, json, pipeline, seed, set, store, workers }) {
+  Effect.fn("cli.run")(function* ({ concurrency, device, json, pipeline, report, seed, set, store, workers }) {
+    if (Option.isSome(report)) yield* checkWritable(report.value)
     const params = yield* Parameters.fromFlags(set, seed)
     const found = yield* PipelineSource.find(pipeline)
     const built = yield* Parameters.build(found.pipeline, params)
@@ -37,15 +45,28 @@ export const run = Command.make(
       yield* line(sink, `\n${Report.lastLine(result, (yield* Clock.currentTimeMillis) - begun)}`)
       if (json) yield* printJson(Report.toJson(result))
     })
+    let run = Option.none<string>()
+    const writeReport = Effect.suspend(() =>
+      Effect.gen(function* () {
+        if (Option.isNone(report) || Option.isNone(run)) return
+        yield* writeText(report.value, yield* Page.page(run.value))
+        yield* line(sink, `wrote ${report.value}`)
+      })
+    )
     const compute = Effect.gen(function* () {
       const count = yield* Workers.count(workers, [built.graph])
       yield* announce(built, sink, count)
-      const listen = yield* Display.make(sink)
+      const display = yield* Display.make(sink)
+      const listen = (event: Executor.Event) => {
+        if (event._tag === "Started") run = Option.some(event.run)
+        return display(event)
+      }
       return yield* Executor.run(built, { source: found.source, concurrency, listen }).pipe(Workers.provide(count))
     })
     yield* Effect.scoped(compute).pipe(
       Effect.tap(settle),
       Effect.tapError((error) => (error instanceof RunFailed ? settle(error.result) : Effect.void)),
+      Effect.onExit(() => writeReport),
       (effect) => withServices(effect, { device, layer: found.layer, nodes: built.graph.nodes }),
       Effect.provide([storeAt(store), CodeHash.layer])
     )

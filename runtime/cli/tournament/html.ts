@@ -1,4 +1,6 @@
 /** A tournament as a page of its own: nothing is fetched, and it is readable in the light and in the dark. */
+import { html, trusted } from "../../report/html.ts"
+import { COLOURS, document } from "../../report/style.ts"
 import * as Format from "../format.ts"
 import * as Svg from "./svg.ts"
 import type { Point, Standing, Tournament } from "./Tournament.ts"
@@ -7,19 +9,10 @@ import { columns, percent } from "./text.ts"
 export const page = (tournament: Tournament): string => {
   const { flip, provenance, seeds, summary, testbed } = tournament
   const title = `Tournament on the testbed ${testbed}`
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${title}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<main>
-<h1>${title}</h1>
-<p>${Format.count(tournament.standings.length, "method")} trained on the same pairs with the same budget, ${Format.count(seeds.length, "seed")}${flip > 0 ? `, once more with ${percent(flip)} of the labels flipped` : ""}.</p>
+  const body = `<main>
+<header><h1>${title}</h1>
+<p>${Format.count(tournament.standings.length, "method")} trained on the same pairs with the same budget, ${Format.count(seeds.length, "seed")}${flip > 0 ? `, once more with ${percent(flip)} of the labels flipped` : ""}.</p></header>
+<section>
 <h2>Which to use</h2>
 <ul>${summary.map((sentence) => `<li>${Svg.escape(sentence)}</li>`).join("")}</ul>
 <h2>Gold reward and KL</h2>
@@ -51,10 +44,14 @@ ${columns(tournament)
 <ul class="keys">${Object.entries(provenance.keys)
     .map(([name, key]) => `<li>${Svg.escape(name)} <code>${Format.short(key)}</code></li>`)
     .join("")}</ul></details>
-</main>
-</body>
-</html>
+</section>
+</main>`
+  return document({
+    title,
+    body: trusted(body),
+    head: html`<style>${trusted(PLOT_STYLE)}</style>
 `
+  })
 }
 
 const plotOf = ({ matchedKl, optimum, standings, testbed }: Tournament): Svg.Plot => ({
@@ -116,32 +113,15 @@ const problems = (standings: ReadonlyArray<Standing>): string => {
   return `<h2>What failed</h2>\n<ul>${all.map((problem) => `<li>${Svg.escape(problem)}</li>`).join("")}</ul>`
 }
 
-const LIGHT = ["#0b62a8", "#c04a00", "#127a3e", "#a3216f", "#6a4fb8", "#8a6a00", "#007c82", "#b3242b"]
-const DARK = ["#6db6f7", "#ff9a52", "#5fd38d", "#f283c4", "#b7a2ff", "#e3c04b", "#4fd0d6", "#ff8a8a"]
-
-const variables = (colours: ReadonlyArray<string>) => colours.map((colour, i) => `--c${i}:${colour}`).join(";")
-
-const STYLE = `
-:root{--ground:#fff;--ink:#1b1f24;--faint:#57606a;--rule:#d8dee4;${variables(LIGHT)}}
-@media (prefers-color-scheme:dark){:root{--ground:#14181d;--ink:#e6eaee;--faint:#9aa4ae;--rule:#343c45;${variables(DARK)}}}
-body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-main{max-width:72rem;margin:0 auto;padding:1.5rem 1rem 4rem}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}
-figure{margin:0}figcaption,caption,dd{color:var(--faint)}
+/** Of the plot, beside what all pages share. */
+const PLOT_STYLE = `
 svg{width:100%;height:auto}
 svg text{fill:var(--ink);font-size:13px}
-.grid{stroke:var(--rule);fill:none}.axis{stroke:var(--faint);fill:none}
-.at{stroke:var(--faint);fill:none}
-.line{stroke:var(--series);stroke-width:1.8;fill:none}.mark{fill:var(--series);stroke:var(--ground)}
+.grid{stroke:var(--rule);fill:none}.axis,.at{stroke:var(--faint);fill:none}
+.line{stroke:var(--series);stroke-width:1.8;fill:none}svg .mark{fill:var(--series);stroke:var(--ground)}
 .bound{stroke:var(--faint);stroke-width:2.5;stroke-dasharray:1 5;stroke-linecap:round;fill:none}
-${LIGHT.map((_, i) => `.c${i}{--series:var(--c${i})}`).join("")}
+${Array.from({ length: COLOURS }, (_, i) => `.c${i}{--series:var(--c${i})}`).join("")}
 svg g[data-method]:hover .line{stroke-width:4}
-.wide{overflow-x:auto}
-table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}
-th,td{padding:.3rem .6rem;border-bottom:1px solid var(--rule);text-align:left;white-space:nowrap}
-thead th{white-space:normal;vertical-align:bottom}
-caption{text-align:left;padding-bottom:.5rem}
-dt{font-weight:600}dd{margin:0 0 .5rem}
-code{overflow-wrap:anywhere;font-size:.875rem}
+td{white-space:nowrap}dt{font-weight:600}dd{margin:0 0 .5rem;color:var(--faint)}
 .keys{columns:20rem;font-size:.8rem;padding-left:1rem}
 `

@@ -1,5 +1,5 @@
 /** The versions that a run is recorded with. They are provenance: keys hold code hashes instead. */
-import prefline from "../package.json" with { type: "json" }
+import prefline from "#package.json" with { type: "json" }
 
 export interface Versions {
   readonly prefline: string

@@ -4,18 +4,32 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Logger, Stdio } from "effect"
 import { CliConfig, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
+import * as Telemetry from "../observe/Telemetry.ts"
 import * as Versions from "../Versions.ts"
 import { Catalog, type Load } from "./Catalog.ts"
+import { check } from "./commands/check.ts"
 import { claims } from "./commands/claims.ts"
+import { convert } from "./commands/convert.ts"
+import { diff } from "./commands/diff.ts"
 import { doctor } from "./commands/doctor.ts"
+import { exportRun } from "./commands/export.ts"
+import { gc } from "./commands/gc.ts"
+import { graph } from "./commands/graph.ts"
+import { importRun } from "./commands/import.ts"
 import { list } from "./commands/list.ts"
+import { newProject } from "./commands/new.ts"
+import { pin, unpin } from "./commands/pin.ts"
 import { plan } from "./commands/plan.ts"
 import { replay } from "./commands/replay.ts"
+import { report } from "./commands/report.ts"
 import { run } from "./commands/run.ts"
 import { runs } from "./commands/runs.ts"
+import { save } from "./commands/save.ts"
+import { serve } from "./commands/serve.ts"
 import { show } from "./commands/show.ts"
 import { tournament } from "./commands/tournament.ts"
 import { verify } from "./commands/verify.ts"
+import { why } from "./commands/why.ts"
 import * as Failure from "./failure.ts"
 import { line, Output } from "./Output.ts"
 
@@ -44,6 +58,7 @@ export const prefline = Effect.fnUntraced(function* (args: ReadonlyArray<string>
     Effect.provideService(CliConfig.CliConfig, {
       builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions]
     }),
+    Telemetry.observed(sayTo(yield* Output)),
     Effect.onError((cause) => tell(Failure.tell(cause, settings))),
     Effect.provideService(Logger.LogToStderr, true)
   )
@@ -57,7 +72,32 @@ const root = Command.make("prefline").pipe(
       Flag.withDefault(false)
     )
   }),
-  Command.withSubcommands([list, plan, run, replay, verify, claims, tournament, runs, show, doctor]),
+  Command.withSubcommands([
+    newProject,
+    list,
+    graph,
+    plan,
+    run,
+    replay,
+    verify,
+    claims,
+    tournament,
+    check,
+    runs,
+    show,
+    report,
+    serve,
+    diff,
+    why,
+    save,
+    convert,
+    exportRun,
+    importRun,
+    pin,
+    unpin,
+    gc,
+    doctor
+  ]),
   Command.withExamples([
     { command: "npm start", description: "A first experiment: DPO on a small model" },
     { command: "npm run prefline -- list", description: "What can be run" },
@@ -70,6 +110,11 @@ const tell = (text: string | undefined) =>
   text === undefined
     ? Effect.void
     : Output.use(({ stderr }) => line(stderr, `${stderr.style.red("prefline:")} ${text}`))
+
+const sayTo =
+  ({ stderr }: Output["Service"]): Telemetry.Say =>
+  (problem) =>
+    line(stderr, `${stderr.style.yellow("prefline:")} telemetry is lost: ${problem}; nothing else is`)
 
 /** Help goes to stdout; what was typed wrong, and where to read on, to stderr, so that it never mixes with an answer. */
 const presenter = Effect.gen(function* () {

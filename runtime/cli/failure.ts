@@ -18,21 +18,37 @@ export class Unsuccessful extends Schema.TaggedError<Unsuccessful>()("Unsuccessf
 
 /** Errors about what was typed, by tag. All others are about what happened then. */
 const usage: ReadonlySet<string> = new Set([
+  "AddressUnusable",
+  "ThresholdMissing",
+  "OutputExists",
+  "NotSavable",
+  "FormUnknown",
+  "ConversionMissing",
   "ArtifactAmbiguous",
   "ArtifactUnknown",
+  "CaseMisused",
   "ChecksMissing",
   "ClaimsMisused",
   "DeviceUnavailable",
+  "FileUnwritable",
+  "LawUnknown",
   "MethodUnknown",
+  "ModuleUnusable",
+  "GraphMisused",
   "NodeUnknown",
   "ParametersInvalid",
   "PipelineFileUnusable",
   "PipelineUnknown",
+  "PinTaken",
+  "PinUnknown",
+  "ProjectRefused",
   "RunIdInvalid",
   "RunMissing",
   "RunUnknown",
+  "RunsFewer",
   "SettingInvalid",
-  "StoreMissing"
+  "StoreMissing",
+  "SubjectUnknown"
 ])
 
 export const statusOf = (exit: Exit.Exit<unknown, unknown>): number => {

@@ -16,6 +16,11 @@ export const store = Flag.String("store").pipe(
   Flag.withSchema(Schema.NonEmptyString)
 )
 
+export const force = Flag.Boolean("force").pipe(
+  Flag.withDescription("Write over what is there already"),
+  Flag.withDefault(false)
+)
+
 export const device = Flag.String("device").pipe(
   Flag.withMetavar("<auto|kind>"),
   Flag.withDescription(

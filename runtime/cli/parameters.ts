@@ -1,6 +1,6 @@
 /** A pipeline's parameters: what they are, and how the command line sets them. */
 import { Effect, Exit, Option, Schema } from "effect"
-import type * as Json from "../../dsl/Json.ts"
+import * as Json from "../../dsl/Json.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
 import * as Format from "./format.ts"
 
@@ -88,7 +88,7 @@ export const build = <X extends Pipeline.Pipeline>(pipeline: X, params: Json.Jso
 
 const jsonOrText = (text: string): Json.Json => {
   try {
-    return JSON.parse(text)
+    return Json.parseUnsafe(text)
   } catch {
     return text // not JSON is text, as documented
   }

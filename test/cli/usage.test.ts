@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs"
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import { inProcess } from "./inProcess.ts"
-import { fixture, prefline, START, temporaryFolder } from "./prefline.ts"
+import { begin, end, fixture, prefline, START, temporaryFolder, written } from "./prefline.ts"
 
 const folder = temporaryFolder()
 const store = join(folder, "store")
@@ -170,18 +170,31 @@ describe.concurrent("start.mjs", () => {
     const fake = `Object.defineProperty(process, "version", { value: ${JSON.stringify(version)} })`
     return { node: ["--import", `data:text/javascript,${encodeURIComponent(fake)}`], entry: START }
   }
-  it.each(["v12.22.12", "v20.19.0", "v23.11.1"])("under Node %s says what to do", async (version) => {
-    const { code, stderr, stdout } = await prefline(["list"], under(version))
+  it.each(["v12.22.12", "v20.19.0", "v23.11.1"])(
+    "under Node %s goes on under the Node of its install",
+    async (version) => {
+      const { code, stderr, stdout } = await prefline(["doctor", "--json", "--device", "cpu"], under(version))
+      assert.strictEqual(code, 0, stderr)
+      assert.isTrue(JSON.parse(stdout).node.own)
+    }
+  )
+
+  it("passes on how that one ended, and what it was told", async () => {
+    assert.strictEqual((await prefline(["dance"], under("v20.19.0"))).code, 2)
+    const child = begin(["run", `${fixture("tiny.ts")}#slow`], { ...under("v20.19.0"), store: file("interrupted") })
+    const ended = end(child)
+    await written(child, "run ")
+    child.kill("SIGINT")
+    assert.strictEqual((await ended).code, 130)
+  })
+
+  it.each(["v12.22.12", "v23.11.1"])("under Node %s says what to do where there is no other", async (version) => {
+    const entry = join(folder, "start.mjs")
+    copyFileSync(START, entry)
+    const { code, stderr, stdout } = await prefline(["list"], { ...under(version), entry })
     assert.strictEqual(code, 2)
     assert.strictEqual(stdout, "")
-    for (const text of [
-      version,
-      "Node 24",
-      "npm start",
-      "npm run prefline -- ",
-      "--ignore-scripts",
-      "npm rebuild node"
-    ])
+    for (const text of [version, "Node 24", "npm run prefline -- ", "--ignore-scripts", "npm rebuild node"])
       assert.include(stderr, text)
     assert.notMatch(stderr, STACK)
   })

@@ -1,42 +1,49 @@
+/** Processes that work on overlapping sweeps in one store, killed and started again until they are done. */
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Rng from "../../dsl/Rng.ts"
+import { problemsOf } from "../long/storeCheck.ts"
 import * as System from "./support.ts"
 
-const target = `${System.EXPERIMENT}#sweep`
-const PROCESSES = 4
-const VICTIMS = 2
+const SWEEPS = ["first", "second", "third", "fourth"].map((name) => `test/system/children/sweeps.ts#${name}`)
+/** How often each process is killed, unless it is faster; more with PREFLINE_LONG=1. */
+const KILLS = process.env["PREFLINE_LONG"] === "1" ? 8 : 1
+/** Signs of work after which a life ends at the latest. A whole run gives some hundred. */
+const LONGEST = 60
 
 it.live(
-  "four processes run one sweep on one store, two are killed: all who end agree with a run that was alone",
+  `four processes on overlapping sweeps, each killed ${KILLS === 1 ? "once" : `up to ${KILLS} times`}, end as each alone would`,
   () =>
     Effect.scoped(
       Effect.gen(function* () {
         const root = yield* System.folder
-        const draws = Rng.make(0, "victims")
-        const runs = Array.from({ length: PROCESSES }, (_, i) =>
-          i < VICTIMS
-            ? System.running(
-                target,
-                root,
-                {},
-                System.atWork(1 + draws.int(i, 60), (child) => child.kill("SIGKILL"))
-              )
-            : System.finished(target, root)
-        )
-        const ended = yield* Effect.all(runs, { concurrency: "unbounded" })
-        const signals = ended.map(({ signal }) => signal)
-        assert.deepStrictEqual(signals, [...Array(VICTIMS).fill("SIGKILL"), ...Array(PROCESSES - VICTIMS).fill(null)])
+        let killed = 0
+        const untilDone = Effect.fnUntraced(function* (target: string, i: number) {
+          const draws = Rng.make(0, "victims").fork(i)
+          for (let life = 0; life < KILLS; life++) {
+            const kill = System.atWork(1 + draws.int(life, LONGEST), (child) => child.kill("SIGKILL"))
+            const ended = yield* System.running(target, root, {}, kill)
+            if (ended.signal === null) {
+              assert.strictEqual(ended.code, 0, ended.stderr)
+              return System.resultOf(ended)!
+            }
+            killed++
+          }
+          return (yield* System.finished(target, root)).result
+        })
+        const results = yield* Effect.all(SWEEPS.map(untilDone), { concurrency: "unbounded" })
+        assert.isAtLeast(killed, SWEEPS.length - 1, "the kills missed the runs")
 
-        const last = (yield* System.finished(target, root)).result
-        assert.deepStrictEqual(new Set(Object.values(last.statuses)), new Set(["cached"]))
-        const alone = (yield* System.finished(target, yield* System.folder)).result
-        assert.deepStrictEqual(last.digests, alone.digests)
-        for (const survivor of ended.slice(VICTIMS)) {
-          assert.deepStrictEqual(System.resultOf(survivor)?.digests, alone.digests)
+        const undisturbed = yield* System.folder
+        for (const [i, target] of SWEEPS.entries()) {
+          const alone = (yield* System.finished(target, undisturbed)).result
+          assert.deepStrictEqual(results[i]!.digests, alone.digests)
         }
-        System.assertUndamaged(root)
+        const served = (yield* System.finished(SWEEPS[0]!, root)).result
+        assert.deepStrictEqual(new Set(Object.values(served.statuses)), new Set(["cached"]))
+        assert.deepStrictEqual(served.digests, results[0]!.digests)
+        assert.deepStrictEqual(problemsOf(root, { settled: true }), [])
       })
     ),
-  120_000
+  600_000
 )

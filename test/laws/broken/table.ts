@@ -37,10 +37,6 @@ export const found = (): Table => tableAt(FOUND)
 /** Written by hand, for laws for which the search finds nothing. */
 export const handmade = (): Table => tableAt(HANDMADE)
 
-/** Laws that no change is known to break, sorted: an open list, which should shrink. */
-export const unshown = (): ReadonlyArray<string> =>
-  JSON.parse(readFileSync(new URL("unshown.json", import.meta.url), "utf8"))
-
 export const idOf = ({ of }: Pick<Subject, "of">, law: string) => `${of}: ${law}`
 
 export const pathOf = (url: string) => url.slice(root.href.length)

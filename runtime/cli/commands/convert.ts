@@ -1,11 +1,6 @@
-import { Effect, Option, Stream } from "effect"
+import { Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import * as Folder from "../../../stages/load/checkpoint.ts"
-import { invalid, rows } from "../../../stages/load/rows.ts"
-import * as ChatTemplate from "../../interchange/ChatTemplate.ts"
-import * as Convert from "../../interchange/convert.ts"
 import * as Trl from "../../interchange/Trl.ts"
-import { writeRows } from "../../interchange/writeRows.ts"
 import * as Flags from "../flags.ts"
 import * as Format from "../format.ts"
 import { print, printJson } from "../Output.ts"
@@ -33,30 +28,9 @@ export const convert = Command.make(
     json: Flags.json
   },
   Effect.fn("cli.convert")(function* ({ force, from, json, limit, template, to, type }) {
-    const apply = yield* applied(template)
-    let first: { readonly type: Trl.Type; readonly conversational: boolean; readonly row: number } | undefined
-    let read = 0
-    const examples = rows(from).pipe(
-      Stream.take(Option.getOrElse(limit, () => Number.POSITIVE_INFINITY)),
-      Stream.mapEffect(([row, number]) =>
-        Effect.gen(function* () {
-          const example = yield* Trl.decode(row)
-          const conversational = Trl.isConversational(example)
-          first ??= { type: example.type, conversational, row: number }
-          if (first.type !== example.type || first.conversational !== conversational) {
-            const said = `is ${form(example.type, conversational)}, record ${first.row} ${form(first.type, first.conversational)}`
-            return yield* new Trl.RowInvalid({ problem: `${said}: a file has one type` })
-          }
-          read++
-          const made = yield* Convert.to(Option.getOrElse(type, () => example.type))(example)
-          return yield* Effect.forEach(made, apply)
-        }).pipe(Effect.mapError((cause) => invalid(from, number, cause.message)))
-      ),
-      Stream.flattenIterable
-    )
-    const columns = Option.match(type, { onNone: () => [], onSome: (wanted) => Trl.columnsOf(wanted, false) })
-    const written = yield* writeRows(to, Stream.map(examples, Trl.encode), { columns, force })
-    const was = first === undefined ? null : form(first.type, first.conversational)
+    // What reads the files is loaded when it is wanted: other commands start without it.
+    const { convertFile } = yield* Effect.promise(() => import("../convertFile.ts"))
+    const { read, was, written } = yield* convertFile({ from, to, type, template, limit, force })
     if (json) return yield* printJson({ from, to, was, type: Option.getOrNull(type), read, written })
     const became = Option.match(type, { onNone: () => "", onSome: (wanted) => ` as ${wanted}` })
     yield* print(
@@ -77,16 +51,3 @@ export const convert = Command.make(
     }
   ])
 )
-
-const form = (type: Trl.Type, conversational: boolean) => `${conversational ? "conversational " : ""}${type}`
-
-const applied = (template: Option.Option<string>) =>
-  Option.match(template, {
-    onNone: () => Effect.succeed((example: Trl.Example) => Effect.succeed(example)),
-    onSome: (folder) =>
-      Effect.gen(function* () {
-        const chat = yield* ChatTemplate.fromConfig(yield* Folder.tokenizerConfig(folder))
-        return (example: Trl.Example): Effect.Effect<Trl.Example, ChatTemplate.ChatTemplateFailed> =>
-          ChatTemplate.apply(chat, example)
-      })
-  })

@@ -47,7 +47,7 @@ export const judge = Stage.make({
   input: Completions,
   output: Scored,
   resource: "network",
-  source: { ...askingSource, params: [...askingSource.params] },
+  source: askingSource,
   run: ({ input, params }) =>
     Stream.unwrap(
       Effect.gen(function* () {

@@ -57,7 +57,7 @@ export const rubric = Stage.make({
   input: Completions,
   output: Scored,
   resource: "network",
-  source: { ...askingSource, params: [...askingSource.params] },
+  source: askingSource,
   run: ({ input, params }) =>
     Stream.unwrap(
       Effect.gen(function* () {

@@ -1,16 +1,19 @@
 import { NodeServices } from "@effect/platform-node"
-import { assert, describe, it, layer } from "@effect/vitest"
+import { assert, layer } from "@effect/vitest"
 import * as tf from "@tensorflow/tfjs"
 import { Effect, Layer, Stream } from "effect"
 import type * as Artifact from "../../dsl/Artifact.ts"
 import { Texts } from "../../dsl/artifacts.ts"
+import * as Contract from "../../dsl/Contract.ts"
 import * as Stage from "../../dsl/Stage.ts"
+import * as Called from "../../runtime/check/given.ts"
+import * as Inventory from "../../runtime/check/inventory.ts"
+import * as Subjects from "../../runtime/check/subjects.ts"
 import { Device } from "../../runtime/device/Device.ts"
 import { stageLaws } from "../../runtime/executor/stageLaws.ts"
 import { Store } from "../../runtime/store/Store.ts"
+import { rank } from "../../stages/rank/rank.ts"
 import { temporaryStore } from "../runtime/executor/support.ts"
-import { type Given, givens } from "./givens.ts"
-import { stages } from "./inventory.ts"
 
 const temporary = Layer.unwrap(
   Effect.map(
@@ -18,21 +21,27 @@ const temporary = Layer.unwrap(
     ({ root }) => Store.layer(root)
   )
 )
+/** The laws that come free with every stage. */
+const FREE = 3
 const world = Layer.mergeAll(temporary, Device.layer("wasm"), NodeServices.layer)
 
-describe("every stage", () => {
-  it("is called by the laws", () => assert.sameMembers(Object.keys(givens), [...stages.keys()]))
-})
+const inventory = await Effect.runPromise(Inventory.shipped)
 
-layer(world)("the free laws", (it) => {
-  for (const [name, constructor] of stages) {
-    it.effect(name, () =>
+layer(world)("every stage obeys the free laws, and at least three of its own", (it) => {
+  for (const constructor of inventory.stages) {
+    const { stage } = constructor
+    it.effect(stage.name, () =>
       Effect.gen(function* () {
-        const { laws } = constructor.stage
-        for (const law of [...stageLaws(constructor, givens[name]!, { runs: 4 }), ...laws]) {
-          const verdict = yield* law.check({ ...(laws.includes(law) ? {} : { runs: 4 }), seed: 1 })
-          assert.strictEqual(verdict._tag === "Broken" ? `${verdict.law}: ${verdict.reason}` : "holds", "holds")
+        const { calls, laws, problem, subject } = Subjects.ofStage(constructor, inventory)
+        assert.isUndefined(problem)
+        assert.isAtLeast(laws.length, FREE + 3)
+        const beside = new Set(inventory.contracts.get(Contract.idOf(constructor))?.laws)
+        for (const law of laws) {
+          const runs = beside.has(law) && !stage.numerics ? { runs: 10 } : {}
+          const verdict = yield* law.check({ ...runs, seed: 1, subject: subject! })
+          assert.strictEqual(verdict._tag === "Broken" ? `${law.name}: ${verdict.reason}` : "holds", "holds")
         }
+        assert.isTrue(calls.taken > 0 || calls.refused === 0, `${calls.refused} calls, all refused`)
       })
     )
   }
@@ -88,7 +97,7 @@ layer(world)("the free laws", (it) => {
       })
     ]
   ]
-  const once: Given = givens["rank"]!
+  const once = Called.of(rank.stage, inventory.contracts)
   for (const [law, constructor] of broken) {
     it.effect(`"${law}" breaks for the stage ${constructor.stage.name}`, () =>
       Effect.gen(function* () {

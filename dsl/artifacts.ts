@@ -78,9 +78,18 @@ export type PairLogProbs = typeof PairLogProbs.Type
 export const Estimate = Schema.Struct({ mean: Schema.Finite, low: Schema.Finite, high: Schema.Finite, count: Count })
 export type Estimate = typeof Estimate.Type
 
-/** What an evaluation measured, by name, with a few prompts answered before and after. */
+/**
+ * What an evaluation measured, by name, with a few prompts answered before and after. `byPrompt` is what estimates of the
+ * same name are the means of, in the order of the prompts' ids: two evaluations on the same prompts compare by it.
+ */
 export const Evaluation = Schema.Struct({
   estimates: Schema.Record(Schema.String, Estimate),
+  byPrompt: Schema.optionalKey(
+    Schema.Struct({
+      prompts: Schema.Array(Schema.String),
+      values: Schema.Record(Schema.String, Schema.Array(Schema.Finite))
+    })
+  ),
   examples: Schema.Array(
     Schema.Struct({
       prompt: Schema.String,

@@ -16,7 +16,7 @@ const compared = (estimates: Evaluation["estimates"], style: Style): string => {
   const rows = metrics.map((metric) => {
     const [before, after, gain] = sides(metric).map((name) => estimates[name])
     const change = gain === undefined ? Format.signed(after!.mean - before!.mean) : interval(gain, Format.signed)
-    return [metric, interval(before!), interval(after!), change, gain === undefined ? "" : verdict(gain, style)]
+    return [metric, interval(before!), interval(after!), change, gain === undefined ? "" : verdict(metric, gain, style)]
   })
   return Format.table([["", "reference", "policy", "change", ""], ...rows])
 }
@@ -36,8 +36,15 @@ const pairedIn = (estimates: Evaluation["estimates"]) =>
     return metric !== undefined && Object.hasOwn(estimates, `${metric}/reference`) ? [metric] : []
   })
 
-const verdict = ({ high, low }: Estimate, style: Style) =>
-  low > 0 ? style.green("higher") : high < 0 ? style.red("lower") : style.dim("no clear change")
+/** Metrics of which more is better. */
+export const isMerit = (metric: string): boolean => /^(rewards?|judge|win_rate)(\/|$)/.test(metric)
+
+/** What a change of a metric comes to, by its interval; in colour where it is to be welcomed or not. */
+export const verdict = (metric: string, { high, low }: Pick<Estimate, "low" | "high">, style: Style): string => {
+  const plain = (text: string) => text
+  const [good, bad] = isMerit(metric) ? [style.green, style.red] : [plain, plain]
+  return low > 0 ? good("higher") : high < 0 ? bad("lower") : style.dim("no clear change")
+}
 
 /** What metrics are that have no two sides. */
 export const meanings: Readonly<Record<string, string>> = {

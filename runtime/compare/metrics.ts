@@ -1,5 +1,6 @@
 /** What two evaluations measured, side by side. */
 import type { Estimate, Evaluation } from "../../dsl/artifacts.ts"
+import { estimate } from "../../dsl/estimate.ts"
 
 /** A change and its two-sided 95 % interval. */
 export interface Comparable {
@@ -17,10 +18,11 @@ export interface MetricChange {
   /** B less A; null where one of them did not measure it. */
   readonly change: Comparable | null
   /**
-   * `identical`: the same artifact, so that nothing changed. `unpaired`: from the two intervals as if their items were
-   * independent, which is too wide where both are over the same prompts. `point`: neither has an interval.
+   * `identical`: the same artifact, so that nothing changed. `paired`: the mean of the changes prompt by prompt, which both
+   * have values of. `unpaired`: from the two intervals as if their items were independent, which is too wide where both
+   * are over the same prompts. `point`: neither has an interval.
    */
-  readonly method: "identical" | "unpaired" | "point" | null
+  readonly method: "identical" | "paired" | "unpaired" | "point" | null
 }
 
 /** Every metric that one of them has, in A's order, then those that B alone has. */
@@ -33,8 +35,26 @@ export const metricChanges = (
   [...new Set([...Object.keys(a.estimates), ...Object.keys(b.estimates)])].map((metric) => {
     const [left, right] = [estimateOf(a, metric), estimateOf(b, metric)]
     if (left === null || right === null) return { node, metric, a: left, b: right, change: null, method: null }
-    return { node, metric, a: left, b: right, ...difference(left, right, identical) }
+    const values = identical ? undefined : paired(a, b, metric)
+    if (values === undefined) return { node, metric, a: left, b: right, ...difference(left, right, identical) }
+    const { high, low, mean } = estimate(values)
+    return { node, metric, a: left, b: right, change: { mean, low, high }, method: "paired" }
   })
+
+/** B less A by prompt, where both tell their values for the same prompts. */
+const paired = (a: Evaluation, b: Evaluation, metric: string): ReadonlyArray<number> | undefined => {
+  const [before, after] = [valuesOf(a, metric), valuesOf(b, metric)]
+  if (before === undefined || after === undefined || before.size !== after.size) return undefined
+  const changes = [...before].map(([prompt, value]) => (after.get(prompt) ?? Number.NaN) - value)
+  return changes.length > 0 && changes.every(Number.isFinite) ? changes : undefined
+}
+
+const valuesOf = ({ byPrompt }: Evaluation, metric: string): ReadonlyMap<string, number> | undefined => {
+  if (byPrompt === undefined || !Object.hasOwn(byPrompt.values, metric)) return undefined
+  const values = byPrompt.values[metric]!
+  const found = new Map(byPrompt.prompts.map((prompt, i) => [prompt, values[i] ?? Number.NaN]))
+  return found.size === values.length ? found : undefined
+}
 
 const estimateOf = ({ estimates }: Evaluation, metric: string): Estimate | null =>
   Object.hasOwn(estimates, metric) ? estimates[metric]! : null

@@ -12,7 +12,7 @@ export class NodeNotFinished extends Schema.TaggedError<NodeNotFinished>()("Node
   problem: Schema.String
 }) {
   override get message() {
-    return `${this.node} of run ${this.run} ${this.problem}, so it has no key to explain`
+    return `${this.node} of run ${this.run} ${this.problem}: only what was finished has its key on record`
   }
 }
 

@@ -57,7 +57,7 @@ const oneTable = ({ evaluation: { estimates }, name }: Evaluated): Html => {
       gain === undefined
         ? Tables.quantity(after!.mean - before!.mean, undefined, Format.signed)
         : quantityOf(gain, Format.signed)
-    return [metric, quantityOf(before!), quantityOf(after!), change, gain === undefined ? "" : verdict(gain)]
+    return [metric, quantityOf(before!), quantityOf(after!), change, gain === undefined ? "" : verdict(metric, gain)]
   })
   const shown = new Set(compared.flatMap(Evaluations.sides))
   const rest = Object.entries(estimates).filter(([metric]) => !shown.has(metric))
@@ -102,12 +102,12 @@ const oneTable = ({ evaluation: { estimates }, name }: Evaluated): Html => {
 const meaning = (metric: string) =>
   Evaluations.meanings[metric] === undefined ? "" : html`<span class="faint">${Evaluations.meanings[metric]}</span>`
 
-const verdict = ({ high, low }: Estimate): Html =>
-  low > 0
-    ? html`<span class="good">higher</span>`
-    : high < 0
-      ? html`<span class="bad">lower</span>`
-      : html`<span class="faint">no clear change</span>`
+const verdict = (metric: string, { high, low }: Estimate): Html => {
+  const coloured = (kind: string, text: string) =>
+    Evaluations.isMerit(metric) ? html`<span class="${kind}">${text}</span>` : html`${text}`
+  if (low > 0) return coloured("good", "higher")
+  return high < 0 ? coloured("bad", "lower") : html`<span class="faint">no clear change</span>`
+}
 
 const sideBySide = (group: ReadonlyArray<Evaluated>): Html => {
   const metrics = [...new Set(group.flatMap(({ evaluation }) => Object.keys(evaluation.estimates)))].sort()

@@ -1,17 +1,13 @@
 import { Effect, Schema, Stream } from "effect"
-import { type Estimate, type Evaluation, EvaluationReport, type Prompt, Prompts } from "../../dsl/artifacts.ts"
+import { type Estimate, type Evaluation, EvaluationReport, Prompts } from "../../dsl/artifacts.ts"
 import { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import { Count, Index, withDefault } from "../../dsl/Params.ts"
 import * as Progress from "../../dsl/Progress.ts"
-import type * as Rng from "../../dsl/Rng.ts"
 import * as Stage from "../../dsl/Stage.ts"
-import type { Generation } from "../../runtime/models/generate.ts"
 import * as Policy from "../../runtime/models/Policy.ts"
-import { scoreCompletions } from "../../runtime/models/score.ts"
-import { answers } from "../sample/answers.ts"
-import { type Answer, Reward } from "../score/Reward.ts"
-import { scoreAll } from "../score/scoreAll.ts"
+import { Reward } from "../score/Reward.ts"
 import { average, distinct, estimate, winRate } from "./estimates.ts"
+import { type ByPrompt, lengthOf, logRatios, type Rollout, rewardsOf, rollouts } from "./rollouts.ts"
 
 /** There is no prompt to evaluate on. */
 export class NothingToEvaluate extends Schema.TaggedError<NothingToEvaluate>()("NothingToEvaluate", {
@@ -34,10 +30,10 @@ export class TokenizersDiffer extends Schema.TaggedError<TokenizersDiffer>()("To
  * and with the same random draws. Estimates are means over prompts, so intervals respect that the answers to one prompt
  * belong together:
  *
- * - `reward/policy`, `reward/reference`, `reward/gain` (their difference, paired by prompt); the same for `judge`;
+ * - `reward/policy`, `reward/reference`, `reward/gain` (their difference, paired by prompt); the same for `judge`, and for
+ *   `length` in tokens, without the end-of-sequence token;
  * - `kl`: nats per answer, the mean of `ln policy(y) - ln reference(y)` over the policy's own answers (unbiased);
  * - `win_rate`, `judge/win_rate`: share of pairs (policy's answer i, reference's answer i) won, ties half;
- * - `length/policy`, `length/reference`: tokens, without the end-of-sequence token;
  * - `distinct_1/…`, `distinct_2/…`: over all answers together, without interval (low = high = mean).
  *
  * @example
@@ -81,28 +77,28 @@ export const evaluate = Stage.make({
         const reference = yield* Policy.load(inputs.reference)
         if (!sameTokens(policy, reference)) return yield* new TokenizersDiffer()
         const sampling = { perPrompt: params.perPrompt, maxTokens: params.maxTokens }
-        const ours = yield* answer(policy, prompts, sampling, rng)
+        const ours = yield* rollouts(policy, prompts, sampling, rng)
         yield* Progress.report({ done: 1, total: 3, unit: "passes" })
-        const theirs = yield* answer(reference, prompts, sampling, rng)
+        const theirs = yield* rollouts(reference, prompts, sampling, rng)
         yield* Progress.report({ done: 2, total: 3, unit: "passes" })
-        const logRatios = yield* logRatiosOf(policy, reference, prompts, ours)
-        const rewards = [
-          yield* judged(params.reward, prompts, ours),
-          yield* judged(params.reward, prompts, theirs)
-        ] as const
-        const judge = params.judge
-        const judgements =
-          judge === undefined
-            ? undefined
-            : ([yield* judged(judge, prompts, ours), yield* judged(judge, prompts, theirs)] as const)
+        const ratios = yield* logRatios(policy, reference, prompts, ours)
+        const scores = (reward: typeof params.reward) =>
+          Effect.all([rewardsOf(reward, prompts, ours), rewardsOf(reward, prompts, theirs)])
+        const rewards = yield* scores(params.reward)
+        const judgements = params.judge === undefined ? undefined : yield* scores(params.judge)
+        const values: Record<string, ReadonlyArray<number>> = {
+          ...compared("reward", "win_rate", ...rewards),
+          ...(judgements === undefined ? {} : compared("judge", "judge/win_rate", ...judgements)),
+          kl: ratios.map(average),
+          ...sides("length", lengths(ours), lengths(theirs))
+        }
         const report: Evaluation = {
           estimates: {
-            ...compared("reward", "win_rate", ...rewards),
-            ...(judgements === undefined ? {} : compared("judge", "judge/win_rate", ...judgements)),
-            kl: estimate(logRatios.map(average)),
-            ...described("policy", ours),
-            ...described("reference", theirs)
+            ...Object.fromEntries(Object.entries(values).map(([name, all]) => [name, estimate(all)])),
+            ...diversity("policy", ours),
+            ...diversity("reference", theirs)
           },
+          byPrompt: { prompts: prompts.map(({ id }) => id), values },
           examples: prompts.slice(0, params.examples).map(({ text }, p) => ({
             prompt: text,
             reference: theirs[p]![0]!.completion,
@@ -122,75 +118,24 @@ const sameTokens = (a: Policy.Policy, b: Policy.Policy): boolean =>
   a.tokenizer.vocabSize === b.tokenizer.vocabSize &&
   Array.from({ length: a.tokenizer.vocabSize }).every((_, id) => a.tokenizer.tokenOf(id) === b.tokenizer.tokenOf(id))
 
-/** Values by prompt, then by answer. */
-type ByPrompt<A> = ReadonlyArray<ReadonlyArray<A>>
-
-interface Sampled extends Answer {
-  readonly generation: Generation
-}
-
-const answer = Effect.fnUntraced(function* (
-  policy: Policy.Policy,
-  prompts: ReadonlyArray<Prompt>,
-  params: { readonly perPrompt: number; readonly maxTokens: number },
-  rng: Rng.Rng
-) {
-  const byPrompt = yield* answers(policy, prompts, { ...params, temperature: 1 }, rng)
-  return prompts.map((prompt, p) =>
-    byPrompt[p]!.map(
-      (generation): Sampled => ({
-        prompt: prompt.text,
-        completion: policy.decodeCompletion(generation.tokens),
-        generation
-      })
-    )
-  )
+/** By prompt. */
+const sides = (name: string, ours: ByPrompt<number>, theirs: ByPrompt<number>) => ({
+  [`${name}/policy`]: ours.map(average),
+  [`${name}/reference`]: theirs.map(average),
+  [`${name}/gain`]: ours.map((group, p) => average(group) - average(theirs[p]!))
 })
 
-/** `ln policy(y) - ln reference(y)` of the policy's answers, the end-of-sequence token included where it was drawn. */
-const logRatiosOf = Effect.fnUntraced(function* (
-  policy: Policy.Policy,
-  reference: Policy.Policy,
-  prompts: ReadonlyArray<Prompt>,
-  answers: ByPrompt<Sampled>
-) {
-  const rows = prompts.flatMap((prompt, p) =>
-    answers[p]!.map(({ generation: { finish, tokens } }) => ({
-      prompt: reference.encodePrompt(prompt),
-      completion: finish === "stop" ? [...tokens, policy.eos] : tokens
-    }))
-  )
-  const scores = yield* scoreCompletions(reference.model, rows)
-  let next = 0
-  const sum = (values: Iterable<number>) => Array.from(values).reduce((total, x) => total + x, 0)
-  return answers.map((group) => group.map(({ generation }) => sum(generation.logProbs) - sum(scores[next++]!)))
+const compared = (name: string, wins: string, ours: ByPrompt<number>, theirs: ByPrompt<number>) => ({
+  ...sides(name, ours, theirs),
+  [wins]: ours.map((group, p) => winRate(group, theirs[p]!))
 })
 
-const judged = (reward: typeof Reward.schema.Type, prompts: ReadonlyArray<Prompt>, answers: ByPrompt<Sampled>) =>
-  scoreAll(
-    reward,
-    answers.map((group, p) => ({ prompt: prompts[p]!.id, answers: group }))
-  )
+const lengths = (answers: ByPrompt<Rollout>) => answers.map((group) => group.map(lengthOf))
 
-const compared = (
-  name: string,
-  wins: string,
-  ours: ByPrompt<number>,
-  theirs: ByPrompt<number>
-): Record<string, Estimate> => ({
-  [`${name}/policy`]: estimate(ours.map(average)),
-  [`${name}/reference`]: estimate(theirs.map(average)),
-  [`${name}/gain`]: estimate(ours.map((group, p) => average(group) - average(theirs[p]!))),
-  [wins]: estimate(ours.map((group, p) => winRate(group, theirs[p]!)))
-})
-
-const described = (side: string, answers: ByPrompt<Sampled>): Record<string, Estimate> => {
+const diversity = (side: string, answers: ByPrompt<Rollout>): Record<string, Estimate> => {
   const texts = answers.flat().map(({ completion }) => completion)
   const point = (value: number): Estimate => ({ mean: value, low: value, high: value, count: texts.length })
   return {
-    [`length/${side}`]: estimate(
-      answers.map((group) => average(group.map(({ generation }) => generation.tokens.length)))
-    ),
     [`distinct_1/${side}`]: point(distinct(texts, 1)),
     [`distinct_2/${side}`]: point(distinct(texts, 2))
   }

@@ -21,7 +21,7 @@ describe("diff", () => {
       stdout,
       /reward\/gain +1\.00 \[0\.750, 1\.25\] +2\.00 \[1\.75, 2\.25\] +\+1\.00 \[\+0\.646, \+1\.35\] +higher/
     )
-    assert.match(stdout, /4 nodes in both: 3 same, 1 other content\nIntervals are unpaired/)
+    assert.match(stdout, /4 nodes in both: 3 same, 1 other content\nWhere evaluations keep no values by prompt/)
   })
 
   it("concludes nothing from values without an interval", async () => {

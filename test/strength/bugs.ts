@@ -383,14 +383,14 @@ const pairs: ReadonlyArray<Bug> = [
 const evaluation: ReadonlyArray<Bug> = [
   {
     name: "the sign of the KL estimate",
-    file: "stages/evaluate/evaluate.ts",
+    file: "stages/evaluate/rollouts.ts",
     text: "sum(generation.logProbs) - sum(scores[next++]!)",
     wrong: "sum(scores[next++]!) - sum(generation.logProbs)",
     tests: [tests("stages/evaluate/evaluate", "the KL estimate")]
   },
   {
     name: "the end of the sequence left out of the reference's side of the KL",
-    file: "stages/evaluate/evaluate.ts",
+    file: "stages/evaluate/rollouts.ts",
     text: 'completion: finish === "stop" ? [...tokens, policy.eos] : tokens',
     wrong: "completion: tokens",
     tests: [tests("stages/evaluate/evaluate", "a policy against itself")]
@@ -398,8 +398,8 @@ const evaluation: ReadonlyArray<Bug> = [
   {
     name: "the reward of the first rollout only",
     file: "stages/evaluate/evaluate.ts",
-    text: "[`${name}/policy`]: estimate(ours.map(average))",
-    wrong: "[`${name}/policy`]: estimate(ours.map((group) => group[0]!))",
+    text: "[`${name}/policy`]: ours.map(average)",
+    wrong: "[`${name}/policy`]: ours.map((group) => group[0]!)",
     tests: [tests("stages/evaluate/rollouts")]
   },
   {

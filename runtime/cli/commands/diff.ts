@@ -4,6 +4,7 @@ import type { Estimate } from "../../../dsl/artifacts.ts"
 import { type Comparison, compare, type MetricChange } from "../../compare/index.ts"
 import * as Key from "../../store/Key.ts"
 import { existingStoreAt } from "../environment.ts"
+import * as Evaluations from "../evaluation.ts"
 import * as Flags from "../flags.ts"
 import * as Format from "../format.ts"
 import { Output, print, printJson, type Style } from "../Output.ts"
@@ -88,9 +89,14 @@ const ending = ({ metrics, nodes }: Comparison): string => {
   const count = (wanted: string) => nodes.filter(({ status }) => status === wanted).length
   const kinds = ["same", "same content", "other content", "not reproduced", "unfinished"]
   const counts = kinds.flatMap((kind) => (count(kind) === 0 ? [] : [`${count(kind)} ${kind}`]))
-  const unpaired = metrics.some(({ method }) => method === "unpaired")
-  const note = "\nIntervals are unpaired: evaluations keep means and intervals, not the values by prompt."
-  return `${Format.count(nodes.length, "node")} in both: ${counts.join(", ") || "none"}${unpaired ? note : ""}`
+  const has = (wanted: MetricChange["method"]) => metrics.some(({ method }) => method === wanted)
+  const notes = [
+    ...(has("paired") ? ["Changes are paired by prompt."] : []),
+    ...(has("unpaired")
+      ? ["Where evaluations keep no values by prompt, intervals are those of independent samples."]
+      : [])
+  ]
+  return [`${Format.count(nodes.length, "node")} in both: ${counts.join(", ") || "none"}`, ...notes].join("\n")
 }
 
 const metricRows = (metrics: ReadonlyArray<MetricChange>, style: Style) =>
@@ -106,11 +112,8 @@ const metricRows = (metrics: ReadonlyArray<MetricChange>, style: Style) =>
         ? ""
         : method === "point"
           ? style.dim(change.mean === 0 ? "equal" : "no interval")
-          : verdict(change, style)
+          : Evaluations.verdict(metric, change, style)
     ])
-
-const verdict = ({ high, low }: Pick<Estimate, "low" | "high">, style: Style) =>
-  low > 0 ? style.green("higher") : high < 0 ? style.red("lower") : style.dim("no clear change")
 
 const estimate = (of: Pick<Estimate, "mean" | "low" | "high"> | null, text = Format.number): string =>
   of === null

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
+import type { Evaluation } from "../../../dsl/artifacts.ts"
 import { compare, why } from "../../../runtime/compare/index.ts"
+import { metricChanges } from "../../../runtime/compare/metrics.ts"
 import { Store } from "../../../runtime/store/Store.ts"
 import { folder } from "../store/scratch.ts"
 import { estimate, type Made, recorded } from "./recorded.ts"
@@ -74,6 +76,25 @@ describe("compare", () => {
       })
     )
   )
+
+  it("pairs the prompts of two evaluations, in whatever order they stand", () => {
+    const measured = (values: Readonly<Record<string, number>>): Evaluation => ({
+      estimates: { kl: estimate(5, 1) },
+      byPrompt: { prompts: Object.keys(values), values: { kl: Object.values(values) } },
+      examples: []
+    })
+    const a = measured({ p: 1, q: 5, r: 9 })
+    const [change] = metricChanges("judge", a, measured({ r: 10, p: 2, q: 6.3 }), false)
+    assert.strictEqual(change!.method, "paired")
+    const { high, low, mean: found } = change!.change!
+    // changes 1, 1.3, 1: deviation sqrt(0.03)
+    assert.closeTo(found, 1.1, 1e-12)
+    assert.closeTo(high - found, 1.959964 * Math.sqrt(0.03 / 3), 1e-12)
+    assert.closeTo(found - low, high - found, 1e-12)
+    const { byPrompt: _, ...without } = a
+    for (const b of [measured({ p: 1, q: 2 }), measured({ p: 1, q: 2, s: 3 }), without])
+      assert.strictEqual(metricChanges("judge", a, b, false)[0]!.method, "unpaired")
+  })
 
   it.effect("tells which module changed, and an edit that leaves the content as it was", () =>
     inStore(
@@ -196,13 +217,13 @@ describe("why", () => {
     )
   )
 
-  it.effect("says that a node without a result has no key", () =>
+  it.effect("says that of a node without a result no key is on record", () =>
     inStore(
       Effect.gen(function* () {
         const run = yield* recorded({ words: { output: 1, unfinished: true } })
         const error = yield* Effect.flip(why(run, "words"))
         assert.strictEqual(error._tag, "NodeNotFinished")
-        assert.include(error.message, "was not finished, so it has no key")
+        assert.include(error.message, "was not finished: only what was finished has its key on record")
       })
     )
   )

@@ -70,12 +70,12 @@ export default Pipeline.make(
     ]
   },
   ({ baseSteps, beta, labelSmoothing, ...scale }) => ({
-    ...solved(),
     ...Text.experiment({
       from: Text.policy({ steps: baseSteps }),
       objective: dpo({ beta, labelSmoothing }),
       ...scale
-    })
+    }),
+    ...solved()
   })
 )
 

@@ -162,6 +162,10 @@ type Samples<E, R> = ReturnType<typeof preferences<E, R>>
 type OwnError<C, E, R> = Node.Error<Given<C> | Samples<E, R>> | Stage.Error<Own>
 type OwnServices<C, E, R> = Node.Services<Given<C> | Samples<E, R>> | Stage.Services<Own>
 
+/** Test prompts that a policy answers as it is trained, and how often: for curves, which nothing is chosen by. */
+const WATCHED = 64
+const LOOKS = 8
+
 /**
  * The experiment that methods share: preferences among the starting policy's own answers, a policy optimized on them, and
  * what became of it on held-out prompts (`report`) and pairs (`heldOut`). What a method does not say is the same for all:
@@ -206,6 +210,9 @@ export const experiment = <
       steps,
       learningRate,
       ...training,
+      watch: prompts({ split: "test", limit: Math.min(testPrompts, WATCHED) }),
+      watchEvery: Math.ceil(steps / LOOKS),
+      watchReward: sentiment,
       ...annotated(asked, reads),
       ...guided,
       ...named("policy")

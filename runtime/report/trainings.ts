@@ -42,8 +42,9 @@ const PANELS: ReadonlyArray<Panel> = [
       ["logps/rejected", "rejected"]
     ]
   },
-  { title: "KL", unit: "nats", metrics: [["kl", "KL"]] },
-  { title: "Length", unit: "tokens", metrics: [["length", "length"]] }
+  { title: "Reward of answers", metrics: [["eval_reward", "reward"]] },
+  { title: "KL from the start", unit: "nats", metrics: [["eval_kl", "KL"]] },
+  { title: "Length of answers", unit: "tokens", metrics: [["eval_length", "length"]] }
 ]
 const LAST: ReadonlyArray<Panel> = [
   { title: "Gradient norm", metrics: [["grad_norm", "norm"]] },
@@ -73,7 +74,10 @@ export const kinds = (
   const settings = Settings.reaching(nodes, outputs)
   const labels = labelsOf(nodes)
   const isSweep = [...settings.values()].some((all) => all.some((setting) => Object.keys(setting).length > 0))
-  const groups = Map.groupBy(trainings, ({ log, stage }) => `${stage} ${Object.keys(log.at(-1)!).sort().join(" ")}`)
+  const groups = Map.groupBy(
+    trainings,
+    ({ log, stage }) => `${stage} ${[...new Set(log.flatMap(Object.keys))].sort().join(" ")}`
+  )
   return [...groups.values()].map((members) => {
     const names = new Set(members.map(({ node }) => labels.get(node)))
     const named = Map.groupBy(members, ({ node }) => {
@@ -107,7 +111,7 @@ const renderKind = Effect.fnUntraced(function* ({ series, stage }: Kind) {
 <figure class="numbered">
 ${only === undefined ? legend(series) : undefined}
 <div class="multiples">${charts}</div>
-<figcaption><b>Curves of ${only === undefined ? "these trainings" : only.name}.</b> Each point is the mean over the steps since the one before, as logged. ${copies > 1 ? "Thick: means over seeds; thin: the seeds." : undefined}</figcaption>
+<figcaption><b>Curves of ${only === undefined ? "these trainings" : only.name}.</b> Each point is the mean over the steps since the one before, as logged. ${logged.some((metric) => metric.startsWith("eval_")) ? "Reward, KL and length are of answers to prompts watched on the way, at that step. " : undefined}${copies > 1 ? "Thick: means over seeds; thin: the seeds." : undefined}</figcaption>
 </figure>`
 })
 

@@ -57,6 +57,12 @@ export class NothingToTrainOn extends Schema.TaggedError<NothingToTrainOn>()("No
 /** One entry of a training's log, under the names of Hugging Face's `log_history` and TRL's metrics. */
 export type LogEntry = Readonly<Record<string, number>>
 
+/** What is measured on the way: before the first step, every so many, and after the last. It must change nothing. */
+export interface Watch<E, R> {
+  readonly every: number
+  readonly measure: Effect.Effect<LogEntry, E, R>
+}
+
 /** Numbers that a loss carries from step to step, by name. */
 export type LossState = Readonly<Record<string, number>>
 
@@ -74,19 +80,21 @@ export const separable =
 
 /**
  * Trains the model in place and returns its log. The order of the items is a fresh permutation for each pass over them,
- * drawn from `rng`: it depends on the seed, the stream, and nothing else. Goes on from saved partial state, if there is
+ * drawn from `rng`: it depends on the seed, the stream, and nothing else. What `watch` measures has entries of its own in the
+ * log, as evaluations have in that of Hugging Face's trainer. Goes on from saved partial state, if there is
  * some, and then ends with the bits of an undisturbed training. Fails with `TrainingDiverged` where a step or the parameters
  * in the end are not of finite numbers.
  */
-export const train = Effect.fn("train")(function* <Item>(options: {
+export const train = Effect.fn("train")(function* <Item, E = never, R = never>(options: {
   readonly model: Llama
   readonly items: ReadonlyArray<Item>
   readonly params: TrainingParams
   readonly rng: Rng.Rng
   readonly partial: Partial
   readonly losses: Losses<Item>
+  readonly watch?: Watch<E, R> | undefined
 }) {
-  const { items, model, params, partial, rng } = options
+  const { items, model, params, partial, rng, watch } = options
   const optimizer = yield* AdamW.make(model.parameters, {
     learningRate: warmupCosine({
       warmup: params.warmupSteps,
@@ -107,6 +115,12 @@ export const train = Effect.fn("train")(function* <Item>(options: {
     window = saved.value.window
     state = saved.value.state
   }
+  let seen: LogEntry = {}
+  const look = Effect.fnUntraced(function* ({ measure }: Watch<E, R>, step: number) {
+    seen = yield* measure
+    log.push({ step, ...seen })
+  })
+  if (watch !== undefined && optimizer.step() === 0) yield* look(watch, 0)
   const order = itemOrder(rng, items.length)
   for (let at = optimizer.step(); at < params.steps; at++) {
     const batch = Array.from({ length: params.batchSize }, (_, i) => items[order(at * params.batchSize + i)]!)
@@ -117,8 +131,9 @@ export const train = Effect.fn("train")(function* <Item>(options: {
     const { gradientNorm, learningRate, loss, metrics } = report
     window = [...window, { loss, grad_norm: gradientNorm, learning_rate: learningRate, ...metrics }]
     const done = at + 1
-    if (done === params.steps) {
-      // No further loss would tell what the last update did.
+    const looks = watch !== undefined && (done % watch.every === 0 || done === params.steps)
+    if (looks || done === params.steps) {
+      // No loss has told yet what the last update did.
       const norm = yield* AdamW.globalNorm([...model.parameters.values()])
       const further = `parameter norm ${norm}`
       if (!Number.isFinite(norm)) return yield* new TrainingDiverged({ step: done, loss, gradientNorm, further })
@@ -127,10 +142,11 @@ export const train = Effect.fn("train")(function* <Item>(options: {
       log.push({ step: done, ...meanOf(window) })
       window = []
     }
+    if (looks) yield* look(watch, done)
     if (done % params.saveEvery === 0 && done < params.steps) {
       yield* partial.save(yield* TrainingState.encode(model, optimizer, { log, window, state }))
     }
-    const shown = { loss, learning_rate: learningRate, ...metrics }
+    const shown = { loss, learning_rate: learningRate, ...metrics, ...seen }
     yield* Progress.report({ done, total: params.steps, unit: "steps", metrics: shown })
   }
   return log as ReadonlyArray<LogEntry>

@@ -1,5 +1,5 @@
 import type { Schema } from "effect"
-import type { Pairs } from "../../dsl/artifacts.ts"
+import type { Pairs, Prompts } from "../../dsl/artifacts.ts"
 import type * as Component from "../../dsl/Component.ts"
 import type { CheckpointFolder } from "../../dsl/checkpointArtifact.ts"
 import type * as Node from "../../dsl/Node.ts"
@@ -10,6 +10,7 @@ import type { Objective, ReadsReference } from "./Objective.ts"
 import { preference } from "./preference.ts"
 import { supervised } from "./supervised.ts"
 import { tokenizer } from "./tokenizer.ts"
+import type { watchFields } from "./watch.ts"
 
 type Checkpoints<E, R> = Node.Node<typeof CheckpointFolder, E, R>
 type AnyObjective = Component.Component<"objective", Objective, any, any>
@@ -22,12 +23,14 @@ type ReferenceOf<O, E, R> =
       ? { readonly reference: Checkpoints<E, R> }
       : { readonly reference?: never }
 
-type OptimizeConfig<O, EF, RF, ER, RR> = Schema.Struct.MakeIn<typeof trainingFields> & {
+type OptimizeConfig<O, EF, RF, ER, RR> = Schema.Struct.MakeIn<typeof trainingFields & typeof watchFields> & {
   readonly objective: O
   /** The policy that training starts from. */
   readonly from: Checkpoints<EF, RF>
   /** A second frozen policy, of objectives that read one. */
   readonly guide?: Checkpoints<ER, RR>
+  /** Prompts that the policy answers as it is trained, for the log. */
+  readonly watch?: Node.Node<typeof Prompts, ER, RR>
   readonly headDeviation?: number
   readonly as?: string
   readonly stream?: string

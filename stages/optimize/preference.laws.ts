@@ -3,7 +3,9 @@ import * as Contract from "../../dsl/Contract.ts"
 import * as StageLaw from "../../dsl/StageLaw.ts"
 import { annotated, one, pairs, policy } from "../laws/calls.ts"
 import { few, sameWeights } from "../laws/laws.ts"
+import * as Tiny from "../laws/tiny.ts"
 import { short, training } from "../laws/training.ts"
+import { wordCount } from "../score/wordCount.ts"
 import { dpo } from "./objectives/dpo.ts"
 import { simpo } from "./objectives/simpo.ts"
 import { preference } from "./preference.ts"
@@ -40,6 +42,21 @@ export const contract = Contract.of(preference, {
         return { ...call, input: renamed, inputs: { ...call.inputs, ...known } }
       },
       (made, other) => sameWeights(made, other)
+    ),
+    StageLaw.related(
+      "watching it changes no weight, and tells of every look",
+      (call) => {
+        const watched = StageLaw.withParams(call, { watchEvery: 1, watchReward: wordCount(), watchTokens: 3 })
+        return { ...watched, inputs: { ...call.inputs, watch: Tiny.prompts } }
+      },
+      (made, other, { params }) => {
+        const looks = other.trainerState.log_history.filter((entry: object) => "eval_kl" in entry)
+        const odd = looks.find((entry: any) => !(entry.eval_length >= 0 && entry.eval_length <= 3))
+        if (odd !== undefined) return JSON.stringify(odd)
+        const steps = Array.from({ length: params.steps + 1 }, (_, step) => step)
+        const told = StageLaw.near([looks.map(({ step }: any) => step), looks[0].eval_kl], [steps, 0], 1e-5)
+        return told === true ? sameWeights(made, other) : told
+      }
     )
   ])
 })

@@ -3,6 +3,7 @@ import { Effect, Exit, Fiber, Option, Stream } from "effect"
 import type { PairLogProbs } from "../../../dsl/artifacts.ts"
 import type { Checkpoint } from "../../../dsl/Checkpoint.ts"
 import type * as Partial from "../../../dsl/Partial.ts"
+import * as Rng from "../../../dsl/Rng.ts"
 import { Device } from "../../../runtime/device/Device.ts"
 import * as Policy from "../../../runtime/models/Policy.ts"
 import { scoreCompletions } from "../../../runtime/models/score.ts"
@@ -10,6 +11,9 @@ import { dpo } from "../../../stages/optimize/objectives/dpo.ts"
 import { simpo } from "../../../stages/optimize/objectives/simpo.ts"
 import { preference } from "../../../stages/optimize/preference.ts"
 import { supervised } from "../../../stages/optimize/supervised.ts"
+import { watching } from "../../../stages/optimize/watch.ts"
+import { answers } from "../../../stages/sample/answers.ts"
+import { length } from "../../../stages/score/length.ts"
 import { logProbs } from "../../../stages/score/logProbs.ts"
 import * as Tiny from "../tinyPolicy.ts"
 
@@ -25,13 +29,13 @@ const annotations = (policy = from) =>
   )
 
 const training = { steps: 6, batchSize: 4, learningRate: 1e-2, warmupSteps: 2, logEvery: 1 }
-const runDpo = (params: object = {}, context: object = {}) =>
+const runDpo = (params: object = {}, context: object = {}, inputs: object = {}) =>
   Effect.gen(function* () {
     const referenceLogProbs = yield* annotations()
     return yield* Tiny.call<Checkpoint>(preference, {
       params: { objective: dpo({ beta: 0.5 }), ...training, ...params },
       input: Tiny.pairs,
-      inputs: { from, referenceLogProbs },
+      inputs: { from, referenceLogProbs, ...inputs },
       ...context
     })
   })
@@ -158,6 +162,65 @@ layer(Device.layer("wasm"))("training", (it) => {
       })
     )
   }
+
+  const watched = { watch: Tiny.prompts.slice(0, 3) }
+
+  it.effect("answers to watched prompts are told of, where they were asked for", () =>
+    Effect.gen(function* () {
+      const params = { steps: 5, logEvery: 5, watchEvery: 2, watchReward: length({ target: 3 }), watchTokens: 4 }
+      const trained = yield* runDpo(params, {}, watched)
+      const looks = log(trained).filter((entry) => "eval_kl" in entry)
+      assert.deepStrictEqual(
+        looks.map(({ step }) => step),
+        [0, 2, 4, 5]
+      )
+      assert.closeTo(looks[0]!["eval_kl"]!, 0, 1e-5)
+      assert.isAbove(Math.abs(looks.at(-1)!["eval_kl"]!), 1e-3)
+      for (const { eval_length, eval_reward } of looks) {
+        assert.isTrue(eval_length! >= 0 && eval_length! <= 4)
+        assert.isTrue(eval_reward! <= 0)
+      }
+      assert.strictEqual(distance(trained, yield* runDpo({ ...params, watchEvery: 100 })), 0)
+    })
+  )
+
+  it.effect("what a look tells is what the answers are, scored anew by both policies", () =>
+    Effect.gen(function* () {
+      const [rng, prompts] = [Rng.make(3, "look"), watched.watch]
+      const policy = yield* Policy.load(Tiny.tinyPolicy(2, 10))
+      const { measure } = yield* watching(policy, from, prompts, { watchEvery: 1, watchTokens: 5 }, rng)
+      const told = yield* measure
+      const sampling = { perPrompt: 1, maxTokens: 5, temperature: 1 }
+      const drawn = (yield* answers(policy, prompts, sampling, rng.fork("watch"))).flat()
+      const rows = drawn.map(({ finish, tokens }, p) => ({
+        prompt: policy.encodePrompt(prompts[p]!),
+        completion: finish === "stop" ? [...tokens, policy.eos] : [...tokens]
+      }))
+      const start = yield* Policy.load(from)
+      const total = (scores: ReadonlyArray<Iterable<number>>) =>
+        scores.flatMap((row) => [...row]).reduce((a, b) => a + b, 0)
+      const [ours, theirs] = [yield* scoreCompletions(policy.model, rows), yield* scoreCompletions(start.model, rows)]
+      assert.closeTo(told["eval_kl"]!, (total(ours) - total(theirs)) / prompts.length, 1e-4)
+      assert.closeTo(told["eval_length"]!, drawn.flatMap(({ tokens }) => [...tokens]).length / prompts.length, 1e-12)
+      assert.notProperty(told, "eval_reward")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("interrupted between two looks and resumed, it has looked as often as an undisturbed training", () =>
+    Effect.gen(function* () {
+      const params = { saveEvery: 3, logEvery: 2, watchEvery: 2, watchTokens: 4 }
+      const undisturbed = yield* runDpo(params, {}, watched)
+      const kept = memory(1)
+      const exit = yield* Effect.flatMap(
+        Effect.forkChild(runDpo(params, { partial: kept.partial }, watched)),
+        Fiber.await
+      )
+      assert.isTrue(Exit.hasInterrupts(exit))
+      const resumed = yield* runDpo(params, { partial: kept.partial }, watched)
+      assert.deepStrictEqual(resumed.trainerState, undisturbed.trainerState)
+      assert.strictEqual(distance(resumed, undisturbed), 0)
+    })
+  )
 
   it.effect("damaged partial state counts as none", () =>
     Effect.gen(function* () {

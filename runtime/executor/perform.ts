@@ -7,6 +7,7 @@ import * as Stage from "../../dsl/Stage.ts"
 import { Device, withoutLeak, withRenewal } from "../device/Device.ts"
 import * as ResponseCache from "../services/ResponseCache.ts"
 import type { ArtifactRef } from "../store/ArtifactRef.ts"
+import * as Layout from "../store/internal/layout.ts"
 import { Store } from "../store/Store.ts"
 import { RandomnessUndeclared, StageTimedOut } from "./errors.ts"
 
@@ -33,7 +34,7 @@ export const perform = Effect.fnUntraced(function* (
     rng: generatorOf(node),
     partial: store.partial(key)
   }
-  const responses = ResponseCache.inFolder(join(store.root, "responses"))
+  const responses = ResponseCache.inFolder(join(store.root, "responses"), Layout.make(store.root).temporary)
   const produce = Effect.suspend(() => store.write(node.artifact, node.stage.run(context) as never)).pipe(
     Effect.provideService(ResponseCache.ResponseCache, responses)
   )

@@ -2,13 +2,13 @@
  * A language model behind an OpenAI-compatible API: asked within its limits, again where that can help, and never twice for
  * the same. Every answer is kept before it is handed on.
  */
-import { Config, Effect, Option, Pull, Redacted, type Result, Stream } from "effect"
+import { Config, Effect, Option, Pull, Redacted, type Result, Semaphore, Stream } from "effect"
 import type * as Json from "../../dsl/Json.ts"
 import { retrying } from "./backoff.ts"
 import type { EndpointConfig } from "./EndpointConfig.ts"
 import { type AskError, EndpointFailed, KeyMissing, RequestUnsupported, type Spent } from "./errors.ts"
 import { makeLedger, within } from "./limits.ts"
-import { type CacheUnwritable, keyOf, ResponseCache } from "./ResponseCache.ts"
+import { type CacheUnwritable, keyOf, none, ResponseCache } from "./ResponseCache.ts"
 import { events, exchange, failed, type Key } from "./transport.ts"
 import * as Wire from "./wire.ts"
 
@@ -59,6 +59,17 @@ export const open = Effect.fnUntraced(function* (config: EndpointConfig): Effect
       completionTokens: answers.reduce((sum, { logProbs, text }) => sum + (logProbs?.length ?? Wire.estimate(text)), 0)
     }
 
+  /** Whoever asks what is being asked waits, and then finds it answered. */
+  const underway = new Map<string, { readonly permit: Semaphore.Semaphore; asking: number }>()
+  const oneAtATime = <A, E>(key: string, effect: Effect.Effect<A, E>) =>
+    Effect.suspend(() => {
+      const turns = underway.get(key) ?? { permit: Semaphore.makeUnsafe(1), asking: 0 }
+      underway.set(key, turns)
+      turns.asking++
+      const leave = Effect.sync(() => --turns.asking === 0 && underway.delete(key))
+      return Effect.ensuring(turns.permit.withPermit(effect), leave)
+    })
+
   const fetched = Effect.fnUntraced(function* (request: Wire.Request, key: string) {
     const secret = yield* apiKey
     const json = Wire.body(config, request)
@@ -77,10 +88,13 @@ export const open = Effect.fnUntraced(function* (config: EndpointConfig): Effect
   const ask = Effect.fn("Endpoint.ask")(function* (request: Wire.Request) {
     yield* checked(config, request)
     const key = keyOf(config, request)
-    const known = yield* cache.get(key)
-    return Option.isSome(known) && known.value.answers.length === (request.n ?? 1)
-      ? known.value
-      : yield* fetched(request, key)
+    const answered = Effect.gen(function* () {
+      const known = yield* cache.get(key)
+      return Option.isSome(known) && known.value.answers.length === (request.n ?? 1)
+        ? known.value
+        : yield* fetched(request, key)
+    })
+    return yield* cache === none ? answered : oneAtATime(key, answered)
   })
   const stream = (request: Wire.Request): Stream.Stream<Delta, AskError | CacheUnwritable> =>
     Stream.unwrap(

@@ -23,10 +23,11 @@ export interface Cache {
   readonly put: (key: string, request: Json.JsonObject, response: Response) => Effect.Effect<void, CacheUnwritable>
 }
 
+/** Keeps nothing. */
+export const none: Cache = { get: () => Effect.succeed(Option.none()), put: () => Effect.void }
+
 /** Nothing is kept unless a runtime says where. */
-export const ResponseCache = Context.Reference<Cache>("prefline/services/ResponseCache", {
-  defaultValue: () => ({ get: () => Effect.succeed(Option.none()), put: () => Effect.void })
-})
+export const ResponseCache = Context.Reference<Cache>("prefline/services/ResponseCache", { defaultValue: () => none })
 
 /**
  * SHA-256 of the canonical JSON of who is asked (address or identity, model, API), what is asked, and the request's `draw`.
@@ -45,8 +46,12 @@ const decodeEntry = Schema.decodeUnknownResult(Entry)
 const decodeResponse = Schema.decodeUnknownResult(Response)
 const digestOf = (response: Json.Json) => createHash("sha256").update(Json.canonicalUnsafe(response)).digest("hex")
 
-/** A cache in a folder: `ab/cdef….json`, each written apart, synced and moved to its place. Many processes may share it. */
-export const inFolder = (folder: string): Cache => {
+/**
+ * A cache in a folder: `ab/cdef….json`, each written apart, synced and moved to its place. Many processes may share it.
+ * `temporary` names the files that are being written, on the same file system; whoever gives it clears them away after a
+ * process that was killed.
+ */
+export const inFolder = (folder: string, temporary: () => string): Cache => {
   const pathOf = (key: string) => join(folder, key.slice(0, 2), `${key.slice(2)}.json`)
   return {
     get: (key) =>
@@ -62,17 +67,14 @@ export const inFolder = (folder: string): Cache => {
         try: () => {
           const encoded = JSON.parse(JSON.stringify(response)) as Json.Json
           const entry = { key, request, response: encoded, digest: digestOf(encoded) }
-          writeWhole(pathOf(key), `${Json.canonicalUnsafe(entry)}\n`)
+          writeWhole(pathOf(key), temporary(), `${Json.canonicalUnsafe(entry)}\n`)
         },
         catch: (cause) => new CacheUnwritable({ problem: cause instanceof Error ? cause.message : String(cause) })
       })
   }
 }
 
-let written = 0
-
-const writeWhole = (path: string, text: string): void => {
-  const temporary = `${path}.${process.pid}-${written++}.tmp`
+const writeWhole = (path: string, temporary: string, text: string): void => {
   mkdirSync(dirname(path), { recursive: true })
   try {
     const fd = openSync(temporary, "wx")

@@ -381,17 +381,45 @@ test("no more requests than allowed are under way", function* () {
   assert.strictEqual(most, 3)
 })
 
+let written = 0
+const kept = (path: string) => ResponseCache.inFolder(path, () => join(path, `${written++}.tmp`))
+
 describe("budget and cache", () => {
   const folder = () =>
     Effect.acquireRelease(
       Effect.sync(() => mkdtempSync(join(tmpdir(), "prefline-responses-"))),
       (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
     )
-  const cached = (path: string) => Effect.provideService(ResponseCache.ResponseCache, ResponseCache.inFolder(path))
+  const cached = (path: string) => Effect.provideService(ResponseCache.ResponseCache, kept(path))
   const entries = (path: string) =>
     readdirSync(path, { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".json"))
       .map((name) => join(path, name))
+
+  test("what is asked twice at once is sent once, and its failure is nobody else's", function* () {
+    const path = yield* folder()
+    const { asked, url } = yield* at((_, response, n) => {
+      if (n === 0) json(response, { error: { message: "no" } }, 400)
+      else setTimeout(() => json(response, chatReply("ok")), 20)
+    })
+    const endpoint = yield* Effect.provideService(
+      Endpoint.open(config(url, { concurrency: 4 })),
+      ResponseCache.ResponseCache,
+      kept(path)
+    )
+    const exits = yield* Effect.all(
+      Array.from({ length: 4 }, () => Effect.exit(endpoint.ask(request()))),
+      {
+        concurrency: "unbounded"
+      }
+    )
+    assert.deepStrictEqual(exits.map(Exit.isSuccess), [false, true, true, true])
+    assert.strictEqual(asked.length, 2)
+    assert.deepStrictEqual(
+      readdirSync(path, { recursive: true, encoding: "utf8" }).filter((name) => /tmp/.test(name)),
+      []
+    )
+  })
 
   test("the budget stops asking, says what was spent, and loses nothing", function* () {
     const path = yield* folder()
@@ -502,7 +530,7 @@ describe("streams", () => {
   test("come piece by piece and are kept whole", function* () {
     const path = mkdtempSync(join(tmpdir(), "prefline-stream-"))
     const { asked, endpoint } = yield* at(sending([...chatEvents(["Hé", "llo 🙂", "!"]), "[DONE]"])).pipe(
-      Effect.provideService(ResponseCache.ResponseCache, ResponseCache.inFolder(path))
+      Effect.provideService(ResponseCache.ResponseCache, kept(path))
     )
     const deltas = yield* collect(endpoint.stream(request()))
     assert.deepStrictEqual(deltas, [{ text: "Hé" }, { text: "llo 🙂" }, { text: "!" }, { text: "", finish: "stop" }])

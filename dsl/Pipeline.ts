@@ -163,9 +163,9 @@ export const build = <X extends Pipeline>(
     const unknown = Object.keys(params).filter((param) => !known.includes(param))
     if (unknown.length > 0)
       return yield* invalid(name)(`unknown parameter ${unknown.join(", ")}; known: ${known.join(", ")}`)
-    const decoded = yield* Schema.decodeUnknownEffect(codec, { onExcessProperty: "error" })(params).pipe(
-      Effect.mapError(invalid(name))
-    )
+    const decoded = yield* Schema.decodeUnknownEffect(codec, { onExcessProperty: "error", reportInput: true })(
+      params
+    ).pipe(Effect.mapError(invalid(name)))
     const encoded = yield* Schema.encodeUnknownEffect(codec)(decoded).pipe(Effect.mapError(invalid(name)))
     const graph = yield* attempt(name, () => Graph.fromOutputs(checkedOutputs(swept.outputs(decoded))))
     return { pipeline: name, params: encoded, ...(grid === undefined ? {} : { grid }), graph }
@@ -189,7 +189,10 @@ export const decodeGrid = (
   grid: EncodedGrid
 ): Effect.Effect<Readonly<Record<string, ReadonlyArray<unknown>>>, PipelineInvalid> =>
   eachOf(pipeline, grid, (field, value, name) =>
-    Effect.map(Schema.decodeUnknownEffect(codecOf(field))({ [name]: value }), (decoded) => decoded[name])
+    Effect.map(
+      Schema.decodeUnknownEffect(codecOf(field), { reportInput: true })({ [name]: value }),
+      (decoded) => decoded[name]
+    )
   )
 
 /** Maps every value of a grid, given the struct of its field alone. */

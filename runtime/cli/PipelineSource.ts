@@ -5,6 +5,7 @@ import { fileURLToPath, pathToFileURL } from "node:url"
 import { Effect, Layer, Schema } from "effect"
 import * as Pipeline from "../../dsl/Pipeline.ts"
 import { type Entry, entries } from "./Catalog.ts"
+import { guess } from "./nearest.ts"
 
 /** A pipeline, where another process finds it, and the services that its module brings for it. */
 export interface Found {
@@ -20,7 +21,8 @@ export class PipelineUnknown extends Schema.TaggedError<PipelineUnknown>()("Pipe
 }) {
   override get message() {
     const known = this.known.length === 0 ? "the catalog is empty" : `known: ${this.known.join(", ")}`
-    return `there is no pipeline ${JSON.stringify(this.name)}; ${known}. A file is given with its ending: ./${this.name}.ts`
+    const meant = guess(this.name, this.known)
+    return `there is no pipeline ${JSON.stringify(this.name)}${meant === "" ? "" : `, ${meant}`}; ${known}. A file is given with its ending: ./${this.name}.ts`
   }
 }
 

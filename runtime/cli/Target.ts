@@ -4,6 +4,7 @@ import type { ArtifactRef } from "../store/ArtifactRef.ts"
 import * as Journal from "../store/Journal.ts"
 import { Store } from "../store/Store.ts"
 import * as Format from "./format.ts"
+import { guess } from "./nearest.ts"
 import * as RunView from "./RunView.ts"
 
 export type Target =
@@ -15,6 +16,9 @@ export type Target =
       readonly madeBy: ReadonlyArray<{ readonly run: string; readonly node: string }>
     }
 
+/** So many names are told even where one of them seems to be meant. */
+const FEW = 12
+
 /** A run that has no such node. */
 export class NodeUnknown extends Schema.TaggedError<NodeUnknown>()("NodeUnknown", {
   run: Schema.String,
@@ -22,7 +26,9 @@ export class NodeUnknown extends Schema.TaggedError<NodeUnknown>()("NodeUnknown"
   known: Schema.Array(Schema.String)
 }) {
   override get message() {
-    return `run ${this.run} has no node ${JSON.stringify(this.node)}; it has nodes and outputs ${this.known.join(", ")}`
+    const meant = guess(this.node, this.known)
+    const has = meant === "" || this.known.length <= FEW ? `; it has nodes and outputs ${this.known.join(", ")}` : ""
+    return `run ${this.run} has no node ${JSON.stringify(this.node)}${meant === "" ? "" : `, ${meant}`}${has}`
   }
 }
 

@@ -76,12 +76,14 @@ const pipelineOf = Effect.fnUntraced(function* ({ pipeline, source }: RunView.Ru
       entries.find(({ module }) => module === source.module) ??
       (existsSync(file) ? undefined : entries.find((entry) => entry.pipeline.name === name))
     if (entry !== undefined) return entry.pipeline
-    if (!existsSync(file)) return undefined
-    return isInside(file) ? (yield* PipelineSource.find(`${file}#${source.export}`)).pipeline : undefined
+    if (!existsSync(file)) return "it is there no more" as const
+    return isInside(file)
+      ? (yield* PipelineSource.find(`${file}#${source.export}`)).pipeline
+      : ("it is not in this project" as const)
   })
   const result = yield* Effect.result(found)
-  if (result._tag === "Success" && result.success !== undefined) return result.success
-  const why = result._tag === "Success" ? "it is not in this project" : describe(result.failure)
+  const why = result._tag === "Success" ? result.success : describe(result.failure)
+  if (typeof why !== "string") return why
   const told = why.replaceAll(`${process.cwd()}${sep}`, "")
   remarks.push(`The pipeline's module was not read (${told}), so its paper, defaults and checks are missing here.`)
   return undefined

@@ -58,9 +58,10 @@ figure{margin:1.8rem auto;max-width:100%}
 figcaption,caption{color:var(--faint);text-align:left;max-width:43rem}
 figcaption{margin:.7rem auto 0}
 caption{padding:0 0 .6rem;caption-side:top}
+caption>span{position:sticky;left:0;display:inline-block;max-width:min(43rem,100vw - 3rem)}
 figcaption b,caption b{color:var(--ink);font-weight:600}
-figure.numbered>figcaption>b:first-child::before{counter-increment:figure;content:"Figure " counter(figure) ". "}
-caption>b:first-child::before{counter-increment:table;content:"Table " counter(table) ". "}
+figure.numbered>figcaption b:first-child::before{counter-increment:figure;content:"Figure " counter(figure) ". "}
+caption b:first-child::before{counter-increment:table;content:"Table " counter(table) ". "}
 .wide{overflow-x:auto;max-width:100%;min-width:min(43rem,100%);margin:1.4rem auto;width:fit-content;scrollbar-width:thin}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums lining-nums;border-top:1.5px solid var(--strong);border-bottom:1.5px solid var(--strong);width:100%}
 caption+thead th{border-top:1.5px solid var(--strong)}

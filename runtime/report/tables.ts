@@ -30,7 +30,7 @@ export const render = ({ columns, ids, label, note, rows, sortable, title }: Tab
       html`<tr${ids?.[r] === undefined ? undefined : html` id="${ids[r]}"`}><th scope="row"${kind(0)}>${first}</th>${cells.map((cell, i) => html`<td${kind(i + 1)}>${cell}</td>`)}</tr>\n`
   )
   return html`<div class="wide" role="region" aria-label="${label}" tabindex="0"><table${sortable === true ? html` data-sortable` : undefined}>
-<caption><b>${title}</b> ${note}</caption>
+<caption><span><b>${title}</b> ${note}</span></caption>
 <thead><tr>${head}</tr></thead>
 <tbody>
 ${body}</tbody>

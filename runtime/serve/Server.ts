@@ -59,9 +59,10 @@ const answer = (allowed: ReadonlySet<string>) =>
   Effect.gen(function* () {
     const { headers, method, url = "" } = NodeRequest.toIncomingMessage(yield* HttpServerRequest.HttpServerRequest)
     const asked = Guard.read({ method: method ?? "", url, host: headers.host }, allowed)
+    const failed = url.startsWith("/api/") ? failedAsData : failedAsPage
     const answered = asked instanceof Guard.Refused ? Effect.fail(asked) : route(asked)
     return yield* answered.pipe(
-      Effect.catch((error) => Effect.succeed(failure(error))),
+      Effect.catch((error) => Effect.succeed(failure(failed, error))),
       Effect.catchDefect((defect) =>
         Effect.as(
           Effect.logError("serve: an answer failed", Cause.die(defect)),
@@ -79,7 +80,21 @@ const HEADERS = {
   "x-content-type-options": "nosniff"
 }
 
-const failed = (status: number, text: string, headers: Readonly<Record<string, string>> = {}) => {
+type Failed = (
+  status: number,
+  text: string,
+  headers?: Readonly<Record<string, string>>
+) => HttpServerResponse.HttpServerResponse
+
+/** For programs. */
+const failedAsData: Failed = (status, error, headers = {}) =>
+  HttpServerResponse.text(JSON.stringify({ error }), {
+    status,
+    contentType: "application/json; charset=utf-8",
+    headers
+  })
+
+const failedAsPage: Failed = (status, text, headers = {}) => {
   const { policy, text: page } = problem(`${status} ${Http.STATUS_CODES[status] ?? ""}`.trim(), text)
   return HttpServerResponse.text(page, {
     status,
@@ -88,7 +103,7 @@ const failed = (status: number, text: string, headers: Readonly<Record<string, s
   })
 }
 
-const failure = (error: { readonly _tag: string; readonly message: string }) => {
+const failure = (failed: Failed, error: { readonly _tag: string; readonly message: string }) => {
   if (error instanceof Guard.Refused) return failed(error.status, error.message, error.headers)
   return failed(error._tag === "RunUnknown" ? 404 : 500, error.message)
 }

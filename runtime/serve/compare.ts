@@ -4,6 +4,7 @@ import * as Format from "../cli/format.ts"
 import { type Comparison, compare } from "../compare/index.ts"
 import { type Html, html } from "../report/html.ts"
 import { gather } from "../report/index.ts"
+import * as Tables from "../report/tables.ts"
 import * as Trainings from "../report/trainings.ts"
 import { frame } from "./page/frame.ts"
 
@@ -70,6 +71,6 @@ const metrics = ({ metrics: all, unreadable }: Comparison, name: string): Html =
       : html`<p class="faint">${same} of evaluations with the same content: no change.</p>`
   if (metrics.length === 0) return html`${lost}${rest}`
   return html`${lost}<div class="wide" tabindex="0" role="region" aria-label="Metrics of ${name} and A"><table><thead><tr><th scope="col">Metric</th><th scope="col" class="number">A</th><th scope="col" class="number">${name}</th><th scope="col" class="number">Change, with its 95 % interval</th></tr></thead><tbody>
-${metrics.map(({ a, b, change, metric, node }) => html`<tr><th scope="row">${node} · ${metric}</th><td class="number">${a === null ? "—" : Format.number(a.mean)}</td><td class="number">${b === null ? "—" : Format.number(b.mean)}</td><td class="number">${change === null ? "—" : html`${Format.signed(change.mean)}${change.low === change.high ? undefined : html` <span class="interval">[${Format.signed(change.low)}, ${Format.signed(change.high)}]</span>`}`}</td></tr>`)}
+${metrics.map(({ a, b, change, metric, node }) => html`<tr><th scope="row">${node} · ${metric}</th><td class="number">${a === null ? "—" : Tables.quantity(a.mean, null)}</td><td class="number">${b === null ? "—" : Tables.quantity(b.mean, null)}</td><td class="number">${change === null ? "—" : Tables.quantity(change.mean, change.low === change.high ? null : [change.low, change.high], Format.signed)}</td></tr>`)}
 </tbody></table></div>${rest}`
 }

@@ -61,7 +61,10 @@ const showRun = Effect.fnUntraced(function* (run: RunView) {
   ]
   yield* print(Format.table(facts))
   yield* print(`\n${style.bold("nodes")}\n${Format.table(run.nodes.map((node) => nodeRow(node, style)))}`)
-  const outputs = Object.entries(run.outputs).map(([name, node]) => [name, `${run.run}/${node}`])
+  const made = new Set(run.nodes.filter(({ output }) => output !== undefined).map(({ id }) => id))
+  const outputs = Object.entries(run.outputs).map(([name, node]) =>
+    made.has(node) ? [name, `${run.run}/${node}`] : [name, style.dim(`not made: ${node} was not finished`)]
+  )
   yield* print(`\n${style.bold("outputs")}\n${Format.table(outputs)}`)
 })
 

@@ -22,7 +22,8 @@ const duration = (ms) => {
     ? `${Math.floor(whole / 60)} min ${two(whole % 60)} s`
     : `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`
 }
-const number = (x) => (x !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e5) ? x.toExponential(2) : x.toPrecision(3))
+const number = (x) =>
+  (x !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e5) ? x.toExponential(2) : x.toPrecision(3)).replaceAll("-", "−")
 
 const statusOf = (row) => row.querySelector(".status").textContent
 const setNode = (node, status, took, progress) => {

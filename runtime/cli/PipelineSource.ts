@@ -21,8 +21,8 @@ export class PipelineUnknown extends Schema.TaggedError<PipelineUnknown>()("Pipe
 }) {
   override get message() {
     const known = this.known.length === 0 ? "the catalog is empty" : `known: ${this.known.join(", ")}`
-    const meant = guess(this.name, this.known)
-    return `there is no pipeline ${JSON.stringify(this.name)}${meant === "" ? "" : `, ${meant}`}; ${known}. A file is given with its ending: ./${this.name}.ts`
+    const name = `${JSON.stringify(this.name)}${guess(this.name, this.known)}`
+    return `there is no pipeline ${name}; ${known}. A file is given with its ending: ./${this.name}.ts`
   }
 }
 

@@ -28,7 +28,7 @@ export class NodeUnknown extends Schema.TaggedError<NodeUnknown>()("NodeUnknown"
   override get message() {
     const meant = guess(this.node, this.known)
     const has = meant === "" || this.known.length <= FEW ? `; it has nodes and outputs ${this.known.join(", ")}` : ""
-    return `run ${this.run} has no node ${JSON.stringify(this.node)}${meant === "" ? "" : `, ${meant}`}${has}`
+    return `run ${this.run} has no node ${JSON.stringify(this.node)}${meant}${has}`
   }
 }
 

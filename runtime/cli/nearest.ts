@@ -1,9 +1,9 @@
 /** What somebody may have meant who named a thing that is not there. */
 
-/** `perhaps "dpo"?`, with at most three names; empty where none is alike. */
+/** ` (perhaps "dpo"?)`, with at most three names, to stand behind a name; empty where none is alike. */
 export const guess = (name: string, known: ReadonlyArray<string>): string => {
   const near = nearest(name, known)
-  return near.length === 0 ? "" : `perhaps ${near.map((name) => JSON.stringify(name)).join(" or ")}?`
+  return near.length === 0 ? "" : ` (perhaps ${near.map((name) => JSON.stringify(name)).join(" or ")}?)`
 }
 
 const MOST = 3

@@ -4,6 +4,7 @@ import { Effect, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Graph from "../../dsl/Graph.ts"
 import * as Pipeline from "../../dsl/Pipeline.ts"
+import * as Merged from "../../runtime/cli/claims/merged.ts"
 import * as Display from "../../runtime/cli/display/Display.ts"
 import * as History from "../../runtime/cli/display/history.ts"
 import { fromStream } from "../../runtime/cli/Output.ts"
@@ -264,6 +265,32 @@ describe("how far the whole run is", () => {
         assert.strictEqual(terminal.rows().at(-2), "0/3 nodes  5.0 s")
       })
     )
+  )
+
+  it.effect("of many runs side by side: what is served is counted, and only what is news is told", () =>
+    Effect.gen(function* () {
+      const terminal = fakeTerminal({ columns: 80, rows: 24 })
+      const listen = Merged.within(yield* Display.make(terminal.sink, { nodes: 6 }))
+      for (const run of ["a", "b"]) yield* listen(run)({ _tag: "Started", run: "20260101-000000-abcdef", graph })
+      yield* listen("a")(started("words"))
+      yield* TestClock.adjust("2 seconds")
+      yield* listen("a")(ended("words", "computed"))
+      yield* listen("b")(ended("words", "cached"))
+      yield* listen("b")(started("wait"))
+      yield* TestClock.adjust("1 second")
+      const rows = terminal.rows().filter((row) => row !== "")
+      assert.deepStrictEqual(
+        [rows[0], rows.at(-1)],
+        ["✓ a: words  computed 3.2 s", `${"█".repeat(8)}${"░".repeat(16)}  2/6 nodes  3.0 s`]
+      )
+      assert.lengthOf(rows, 3)
+      const { sink, writes } = memorySink()
+      const plain = Merged.within(yield* Display.make(sink, { nodes: 6 }))
+      yield* plain("a")({ _tag: "Started", run: "20260101-000000-abcdef", graph })
+      yield* plain("a")(ended("words", "cached"))
+      yield* plain("a")(ended("wait", "computed"))
+      assert.deepStrictEqual(writes, ["✓ a: wait  computed 3.2 s\n"])
+    }).pipe(Effect.scoped)
   )
 
   it("what is left is the longest way, or all that is left side by side, whichever is more", () => {

@@ -17,6 +17,6 @@ describe("what was meant", () => {
     assert.lengthOf(nearest("aa", ["ab", "ac", "ad", "ae"]), 3)
     assert.deepStrictEqual(nearest("orchestra", known), [])
     assert.strictEqual(guess("orchestra", known), "")
-    assert.strictEqual(guess("qpo", known), 'perhaps "dpo" or "rpo"?')
+    assert.strictEqual(guess("qpo", known), ' (perhaps "dpo" or "rpo"?)')
   })
 })

@@ -102,7 +102,7 @@ const ending = ({ metrics, nodes }: Comparison): string => {
 const metricRows = (metrics: ReadonlyArray<MetricChange>, style: Style) =>
   metrics
     .filter(({ method }) => method !== "identical")
-    .map(({ a, b, change, method, metric, node }) => [
+    .map(({ a, b, change, metric, node }) => [
       node,
       metric,
       estimate(a),
@@ -110,7 +110,7 @@ const metricRows = (metrics: ReadonlyArray<MetricChange>, style: Style) =>
       change === null ? "" : estimate(change, Format.signed),
       change === null
         ? ""
-        : method === "point"
+        : change.low === change.high
           ? style.dim(change.mean === 0 ? "equal" : "no interval")
           : Evaluations.verdict(metric, change, style)
     ])

@@ -8,19 +8,30 @@ import * as Format from "../format.ts"
 import type { Sink } from "../Output.ts"
 import * as History from "./history.ts"
 import * as Overall from "./overall.ts"
-import { begin, describeProgress, ended, type Listener, type Running, reported, retried, started } from "./progress.ts"
+import {
+  begin,
+  describeProgress,
+  ended,
+  isTold,
+  type Listener,
+  type Many,
+  type Running,
+  reported,
+  retried,
+  started
+} from "./progress.ts"
 
 /** Milliseconds between two drawings. */
 const EVERY = 100
 /** Running nodes that are shown on a terminal of usual height; the rest are counted. */
 const SHOWN = 8
 
-export const make = Effect.fnUntraced(function* (sink: Sink) {
+export const make = Effect.fnUntraced(function* (sink: Sink, many?: Many) {
   const { style } = sink
   const store = yield* Effect.serviceOption(Store)
   const scope = yield* Effect.scope
   const running = new Map<string, Running>()
-  let overall: Overall.Overall | undefined
+  let overall = many === undefined ? undefined : Overall.ofMany(many.nodes, yield* Clock.currentTimeMillis)
   let drawn: ReadonlyArray<string> = []
   let drawnAt = Number.NEGATIVE_INFINITY
 
@@ -66,6 +77,7 @@ export const make = Effect.fnUntraced(function* (sink: Sink) {
     const now = yield* Clock.currentTimeMillis
     switch (event._tag) {
       case "Started": {
+        if (many !== undefined) return
         const begun = Overall.begin(event.graph, now)
         overall = begun
         if (Option.isSome(store)) {
@@ -89,7 +101,7 @@ export const make = Effect.fnUntraced(function* (sink: Sink) {
       case "NodeEnded":
         running.delete(event.result.id)
         overall?.ended.add(event.result.id)
-        return yield* draw([ended(event, style)], now)
+        return isTold(event, many) ? yield* draw([ended(event, style)], now) : yield* redrawIfDue
     }
   })
   return listen

@@ -5,15 +5,20 @@ import * as History from "./history.ts"
 import { type Running, timeLeft } from "./progress.ts"
 
 export interface Overall {
-  readonly graph: Graph.Graph
+  readonly total: number
+  /** Nothing of many runs side by side: of these no time is told. */
+  readonly graph: Graph.Graph | undefined
   readonly begun: number
   readonly ended: Set<string>
   /** Until it is read, nothing is known. */
   history: History.History
 }
 
-export const begin = (graph: Graph.Graph, now: number): Overall => ({
-  graph,
+export const begin = (graph: Graph.Graph, now: number): Overall => ({ ...ofMany(graph.nodes.length, now), graph })
+
+export const ofMany = (total: number, now: number): Overall => ({
+  total,
+  graph: undefined,
   begun: now,
   ended: new Set(),
   history: () => undefined
@@ -30,8 +35,7 @@ export const describe = (
   now: number,
   columns: number
 ): string => {
-  const { begun, ended, graph } = overall
-  const total = graph.nodes.length
+  const { begun, ended, total } = overall
   return [
     ...(columns < TOO_NARROW ? [] : [bar(ended.size / Math.max(total, 1))]),
     `${ended.size}/${total} nodes`,
@@ -47,6 +51,7 @@ const bar = (share: number) => {
 
 /** By the pace of what runs, else by what it took before: nothing is promised where neither is known of anything. */
 const estimate = ({ ended, graph, history }: Overall, running: ReadonlyMap<string, Running>, now: number) => {
+  if (graph === undefined) return []
   const left = (node: string) => {
     const known = running.get(node)
     const before = history(node)

@@ -1,19 +1,30 @@
 /** For pipes and files: a line for each event, and now and then one for a node that takes long. No escape codes. */
 import { Clock, Effect } from "effect"
 import { line, type Sink } from "../Output.ts"
-import { begin, describeProgress, ended, type Listener, type Running, reported, retried, started } from "./progress.ts"
+import {
+  begin,
+  describeProgress,
+  ended,
+  isTold,
+  type Listener,
+  type Many,
+  type Running,
+  reported,
+  retried,
+  started
+} from "./progress.ts"
 
 /** Milliseconds between two progress lines of a node. */
 const EVERY = 5000
 
-export const make = (sink: Sink): Listener => {
+export const make = (sink: Sink, many?: Many): Listener => {
   const { style } = sink
   const running = new Map<string, Running & { readonly told: number }>()
   return Effect.fnUntraced(function* (event) {
     const now = yield* Clock.currentTimeMillis
     switch (event._tag) {
       case "Started":
-        return yield* line(sink, started(event, style))
+        return many === undefined ? yield* line(sink, started(event, style)) : undefined
       case "NodeStarted":
         running.set(event.node, { ...begin(event.node, now), told: now })
         return yield* line(sink, `> ${event.node}${event.attempt > 1 ? `  attempt ${event.attempt}` : ""}`)
@@ -29,7 +40,7 @@ export const make = (sink: Sink): Listener => {
         return yield* line(sink, retried(event, style))
       case "NodeEnded":
         running.delete(event.result.id)
-        return yield* line(sink, ended(event, style))
+        return isTold(event, many) ? yield* line(sink, ended(event, style)) : undefined
     }
   })
 }

@@ -9,6 +9,16 @@ import type { Style } from "../Output.ts"
 /** Takes the events of a run as they happen. */
 export type Listener = (event: Event) => Effect.Effect<void>
 
+/** Many runs that are shown as one: so many nodes between them, of which those served or skipped are counted, not told. */
+export interface Many {
+  readonly nodes: number
+}
+
+export const isTold = (
+  { result: { status } }: Extract<Event, { _tag: "NodeEnded" }>,
+  many: Many | undefined
+): boolean => many === undefined || status === "computed" || status === "failed"
+
 export interface Running {
   readonly id: string
   readonly begun: number

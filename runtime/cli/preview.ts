@@ -49,7 +49,7 @@ export const render = (preview: Preview, style: Style, width: number): string =>
     case "value":
       return indented(lines(preview.value))
     case "checkpoint": {
-      const log = preview.log.map((entry) => text(entry, width))
+      const log = preview.log.map((entry) => Format.cut(logged(entry), Math.max(width - 2, 20)))
       return indented([
         `${Format.count(preview.tensors, "tensor")}, ${preview.parameters.toLocaleString("en")} parameters`,
         ...(log.length === 0 ? [] : ["the end of the training's log:", ...log]),
@@ -95,6 +95,20 @@ const parse = (where: string, text: string) =>
     try: () => JSON.parse(text) as Json.Json,
     catch: (cause) => new ArtifactInvalid({ artifact: "artifact", where, problem: String(cause) })
   })
+
+/** `step 120  loss 0.509  grad_norm 1.35`: step and loss first, then the rest as it was logged. */
+const logged = (entry: Json.Json): string => {
+  if (typeof entry !== "object" || entry === null || Array.isArray(entry)) return Format.visible(JSON.stringify(entry))
+  const { loss, step, ...rest } = entry as Json.JsonObject
+  const leading = { ...(step === undefined ? {} : { step }), ...(loss === undefined ? {} : { loss }) }
+  const said = ([name, value]: [string, Json.Json]) =>
+    `${name} ${typeof value === "number" && name !== "step" ? Format.number(value) : JSON.stringify(value)}`
+  return Format.visible(
+    Object.entries({ ...leading, ...rest })
+      .map(said)
+      .join("  ")
+  )
+}
 
 const TrainerState = Schema.Struct({ log_history: Schema.Array(Schema.Json) })
 const Header = Schema.Record(

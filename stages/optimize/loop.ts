@@ -80,10 +80,10 @@ export const separable =
 
 /**
  * Trains the model in place and returns its log. The order of the items is a fresh permutation for each pass over them,
- * drawn from `rng`: it depends on the seed, the stream, and nothing else. What `watch` measures has entries of its own in the
- * log, as evaluations have in that of Hugging Face's trainer. Goes on from saved partial state, if there is
- * some, and then ends with the bits of an undisturbed training. Fails with `TrainingDiverged` where a step or the parameters
- * in the end are not of finite numbers.
+ * drawn from `rng`: it depends on the seed, the stream, and nothing else. What `watch` measures has entries of its own in
+ * the log, as evaluations have in that of Hugging Face's trainer. Goes on from saved partial state, if there is some, and
+ * then ends with the bits of an undisturbed training. Fails with `TrainingDiverged` where a step is not of finite numbers, or
+ * the parameters are not in the end or where it is to be watched.
  */
 export const train = Effect.fn("train")(function* <Item, E = never, R = never>(options: {
   readonly model: Llama

@@ -13,15 +13,14 @@ import { trained } from "./trained.ts"
 import { watchFields, watching } from "./watch.ts"
 
 /**
- * Minimizes an objective, averaged over pairs by their number `weight` (1 where they have none; those
- * of weight 0 are left out). The objective says what
- * it reads: `referenceLogProbs` and `guideLogProbs` must be given exactly if it reads them, and no frozen model is ever
- * loaded here. Where it reads a head, the checkpoint's own is trained further if it has as many outputs, else a fresh one:
- * normal with deviation `headDeviation`, 0 unless told.
+ * Minimizes an objective, averaged over pairs by their number `weight` (1 where they have none; those of weight 0 are left
+ * out). The objective says what it reads: `referenceLogProbs` and `guideLogProbs` must be given exactly if it reads them,
+ * and no frozen model is loaded for it. Where it reads a head, the checkpoint's own is trained further if it has as many
+ * outputs, else a fresh one: normal with deviation `headDeviation`, 0 unless told.
  *
  * The policy answers the prompts of `watch`, if there are some, before the first step, every `watchEvery` and after the
- * last: the log then has `eval_kl` (nats per answer from where training began), `eval_length` (tokens) and, of a
- * `watchReward`, `eval_reward`. Each time the same draws are used, and the policy that results is the same without.
+ * last: the log then has `eval_kl` (nats per answer from `from`, which is kept beside the policy for it), `eval_length`
+ * (tokens) and, of a `watchReward`, `eval_reward`. Each look draws alike, and the weights that result are the same without.
  */
 export const preference = Stage.make({
   name: "optimize.preference",

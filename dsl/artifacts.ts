@@ -80,7 +80,8 @@ export type Estimate = typeof Estimate.Type
 
 /**
  * What an evaluation measured, by name, with a few prompts answered before and after. `byPrompt` is what estimates of the
- * same name are the means of, in the order of the prompts' ids: two evaluations on the same prompts compare by it.
+ * same name are the means of, each value beside its prompt's id: two evaluations on the same prompts compare by it. A prompt
+ * may have several values (those of its pairs), which then belong together.
  */
 export const Evaluation = Schema.Struct({
   estimates: Schema.Record(Schema.String, Estimate),

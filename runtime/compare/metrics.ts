@@ -1,6 +1,6 @@
 /** What two evaluations measured, side by side. */
 import type { Estimate, Evaluation } from "../../dsl/artifacts.ts"
-import { estimate } from "../../dsl/estimate.ts"
+import { clusteredEstimate } from "../../dsl/estimate.ts"
 
 /** A change and its two-sided 95 % interval. */
 export interface Comparable {
@@ -35,25 +35,35 @@ export const metricChanges = (
   [...new Set([...Object.keys(a.estimates), ...Object.keys(b.estimates)])].map((metric) => {
     const [left, right] = [estimateOf(a, metric), estimateOf(b, metric)]
     if (left === null || right === null) return { node, metric, a: left, b: right, change: null, method: null }
-    const values = identical ? undefined : paired(a, b, metric)
-    if (values === undefined) return { node, metric, a: left, b: right, ...difference(left, right, identical) }
-    const { high, low, mean } = estimate(values)
+    const found = identical ? undefined : paired(a, b, metric)
+    if (found === undefined) return { node, metric, a: left, b: right, ...difference(left, right, identical) }
+    const { high, low, mean } = found
     return { node, metric, a: left, b: right, change: { mean, low, high }, method: "paired" }
   })
 
-/** B less A by prompt, where both tell their values for the same prompts. */
-const paired = (a: Evaluation, b: Evaluation, metric: string): ReadonlyArray<number> | undefined => {
+/** B less A by prompt, where both tell as many values of the same prompts; several of a prompt in their order. */
+const paired = (a: Evaluation, b: Evaluation, metric: string): Estimate | undefined => {
   const [before, after] = [valuesOf(a, metric), valuesOf(b, metric)]
   if (before === undefined || after === undefined || before.size !== after.size) return undefined
-  const changes = [...before].map(([prompt, value]) => (after.get(prompt) ?? Number.NaN) - value)
-  return changes.length > 0 && changes.every(Number.isFinite) ? changes : undefined
+  const changes = [...before].flatMap(([prompt, values]) => {
+    const others = after.get(prompt) ?? []
+    if (others.length !== values.length) return [{ prompt, change: Number.NaN }]
+    return values.map((value, i) => ({ prompt, change: others[i]! - value }))
+  })
+  if (changes.length === 0 || changes.some(({ change }) => !Number.isFinite(change))) return undefined
+  return clusteredEstimate(
+    changes.map(({ change }) => change),
+    changes.map(({ prompt }) => prompt)
+  )
 }
 
-const valuesOf = ({ byPrompt }: Evaluation, metric: string): ReadonlyMap<string, number> | undefined => {
+const valuesOf = ({ byPrompt }: Evaluation, metric: string): ReadonlyMap<string, ReadonlyArray<number>> | undefined => {
   if (byPrompt === undefined || !Object.hasOwn(byPrompt.values, metric)) return undefined
-  const values = byPrompt.values[metric]!
-  const found = new Map(byPrompt.prompts.map((prompt, i) => [prompt, values[i] ?? Number.NaN]))
-  return found.size === values.length ? found : undefined
+  const { prompts, values } = byPrompt
+  if (values[metric]!.length !== prompts.length) return undefined
+  const found = new Map<string, Array<number>>()
+  for (const [i, prompt] of prompts.entries()) found.set(prompt, [...(found.get(prompt) ?? []), values[metric]![i]!])
+  return found
 }
 
 const estimateOf = ({ estimates }: Evaluation, metric: string): Estimate | null =>

@@ -63,13 +63,16 @@ export const preferenceAccuracy = Stage.make({
           measured.push(...found)
         }
         const prompts = items.map(({ prompt }) => prompt)
-        const over = (value: (of: ReadonlyArray<number>) => number) => clusteredEstimate(measured.map(value), prompts)
+        const values = {
+          "rewards/accuracies": measured.map(([chosen, rejected]) => (chosen! > rejected! ? 1 : 0)),
+          "rewards/margins": measured.map(([chosen, rejected]) => chosen! - rejected!),
+          ...(roots.length > 2 ? { loss: measured.map(([, , loss]) => loss!) } : {})
+        }
         const report: Evaluation = {
-          estimates: {
-            "rewards/accuracies": over(([chosen, rejected]) => (chosen! > rejected! ? 1 : 0)),
-            "rewards/margins": over(([chosen, rejected]) => chosen! - rejected!),
-            ...(roots.length > 2 ? { loss: over(([, , loss]) => loss!) } : {})
-          },
+          estimates: Object.fromEntries(
+            Object.entries(values).map(([name, all]) => [name, clusteredEstimate(all, prompts)])
+          ),
+          byPrompt: { prompts, values },
           examples: []
         }
         return report

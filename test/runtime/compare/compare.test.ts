@@ -91,6 +91,18 @@ describe("compare", () => {
     assert.closeTo(found, 1.1, 1e-12)
     assert.closeTo(high - found, 1.959964 * Math.sqrt(0.03 / 3), 1e-12)
     assert.closeTo(found - low, high - found, 1e-12)
+    // Pairs of one prompt belong together: as many times the same values, the same interval.
+    const twice = ({ byPrompt, ...rest }: Evaluation): Evaluation => ({
+      ...rest,
+      byPrompt: {
+        prompts: [...byPrompt!.prompts, ...byPrompt!.prompts],
+        values: { kl: [...byPrompt!.values["kl"]!, ...byPrompt!.values["kl"]!] }
+      }
+    })
+    const b = measured({ r: 10, p: 2, q: 6.3 })
+    const [again] = metricChanges("judge", twice(a), twice(b), false)
+    assert.closeTo(again!.change!.high, high, 1e-12)
+    assert.strictEqual(metricChanges("judge", a, twice(b), false)[0]!.method, "unpaired")
     const { byPrompt: _, ...without } = a
     for (const b of [measured({ p: 1, q: 2 }), measured({ p: 1, q: 2, s: 3 }), without])
       assert.strictEqual(metricChanges("judge", a, b, false)[0]!.method, "unpaired")

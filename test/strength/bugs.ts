@@ -417,6 +417,27 @@ const evaluation: ReadonlyArray<Bug> = [
     tests: [tests("stages/evaluate/evaluate", "ties count half")]
   },
   {
+    name: "the KL of a watched policy from itself",
+    file: "stages/optimize/watch.ts",
+    text: "logRatios(policy, start, prompts, answers)",
+    wrong: "logRatios(policy, policy, prompts, answers)",
+    tests: [training("what a look tells")]
+  },
+  {
+    name: "a training that was resumed looks at its start again",
+    file: "stages/optimize/loop.ts",
+    text: "watch !== undefined && optimizer.step() === 0",
+    wrong: "watch !== undefined",
+    tests: [training("between two looks")]
+  },
+  {
+    name: "changes of two runs by the place of a prompt",
+    file: "runtime/compare/metrics.ts",
+    text: "const others = after.get(prompt) ?? []",
+    wrong: "const others = [...after.values()][[...before.keys()].indexOf(prompt)] ?? []",
+    tests: [tests("runtime/compare/compare", "pairs the prompts")]
+  },
+  {
     name: "ties counted as rightly ordered",
     file: "stages/evaluate/preferenceAccuracy.ts",
     text: "chosen! > rejected! ? 1 : 0",
